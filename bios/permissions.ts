@@ -1,0 +1,66 @@
+/**
+ * What a remote end in Deno's sandbox may do, and the flags that say so. How it is started is in `command.ts` and `ssh.ts`.
+ *
+ * @module
+ */
+
+/** One permission: `true` for all of its kind, or a list of what exactly. */
+export type Permission = true | readonly string[];
+
+/**
+ * Permissions of a remote end that runs in Deno. What is absent is denied; values, calls, proxies and modules need none.
+ */
+export interface Permissions {
+  /** Files and folders that it may read. */
+  readonly read?: Permission;
+  /** Files and folders that it may write. */
+  readonly write?: Permission;
+  /** Hosts, `host` or `host:port`, that it may connect to or listen on. */
+  readonly net?: Permission;
+  /** Environment variables that it may see and change. */
+  readonly env?: Permission;
+  /** Programs that it may run. They run outside of the sandbox. */
+  readonly run?: Permission;
+  /** What it may learn about the system, such as `hostname`. */
+  readonly sys?: Permission;
+  /** Native libraries that it may load. They run outside of the sandbox. */
+  readonly ffi?: Permission;
+}
+
+const KINDS = ["read", "write", "net", "env", "run", "sys", "ffi"];
+
+/**
+ * The flags of `deno run` for these permissions, or for all where there are none.
+ *
+ * @param permissions What is granted.
+ * @returns the flags
+ * @throws {TypeError} when there is no such permission, or Deno could take it for another one
+ */
+export function permissionFlags(permissions: Permissions | undefined): string[] {
+  if (permissions === undefined) return ["-A"];
+  const flags = ["--no-prompt"];
+  for (const [kind, granted] of Object.entries(permissions) as [string, Permission | undefined][]) {
+    const flag = `--allow-${kind}`;
+    if (!KINDS.includes(kind)) {
+      throw new TypeError(`Cannot grant permission ${JSON.stringify(kind)}: there are ${KINDS.join(", ")}`);
+    }
+    if (granted === undefined) continue;
+    if (granted === true) flags.push(flag);
+    else if (!Array.isArray(granted)) {
+      throw new TypeError(`Cannot grant permission "${kind}": pass true or a list, not ${JSON.stringify(granted)}`);
+    } else {
+      for (const item of granted) {
+        // Deno takes a comma for the end of one, and an empty list for everything.
+        if (typeof item !== "string" || !item || /[,\0]/.test(item)) {
+          throw new TypeError(
+            `Cannot grant permission "${kind}" for ${
+              JSON.stringify(item)
+            }: pass strings that have no comma and are not empty`,
+          );
+        }
+      }
+      if (granted.length) flags.push(`${flag}=${granted.join()}`);
+    }
+  }
+  return flags;
+}

@@ -1,0 +1,77 @@
+/**
+ * The sources that ends without across are given: the packed core, and the other entry points. They come from constants in `embedded.ts`, or on an end
+ * that was booted itself from whoever booted it, so that they can be passed on from memory. Who sends them is `session/`.
+ *
+ * @module
+ */
+
+import { OperationError } from "../protocol/errors.ts";
+import { inflate } from "../runtime/deflate.ts";
+
+/** One of across's other entry points. */
+export interface Entry {
+  /** Which entry points it imports, as `@x/across` or `@x/across/NAME`. */
+  readonly imports: readonly string[];
+  /** Its deflated text in base64; empty where it did not come with the core. */
+  readonly packed: string;
+}
+
+/** More than this is no source of ours. */
+const LIMIT = 1 << 24;
+
+/** `atob()` skips the newlines. */
+const bytesOf = (base64: string): Uint8Array => Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
+
+/** The sources that this end has. */
+export class Sources {
+  #core: string | Uint8Array;
+  readonly #entries: Readonly<Record<string, Entry>>;
+  #fetch: ((name: string) => Promise<string> | string) | undefined;
+  readonly #known = new Map<string, Promise<string>>();
+
+  /**
+   * @param core The packed core in base64.
+   * @param entries The other entry points by name: `servers` for `@x/across/servers`.
+   */
+  constructor(core: string, entries: Readonly<Record<string, Entry>>) {
+    this.#core = core;
+    this.#entries = entries;
+  }
+
+  /** The packed core, as stage 1 takes it. */
+  core(): Uint8Array {
+    return this.#core = typeof this.#core === "string" ? bytesOf(this.#core) : this.#core;
+  }
+
+  /** The names of the entry points, and what these import of across. */
+  imports(name: string): readonly string[] {
+    return this.#entry(name).imports;
+  }
+
+  /** The JavaScript of an entry point, a module. */
+  entry(name: string): Promise<string> {
+    let text = this.#known.get(name);
+    if (!text) this.#known.set(name, text = this.#load(name));
+    // What failed may succeed another time.
+    text.catch(() => this.#known.delete(name));
+    return text;
+  }
+
+  /** Takes the sources that this end was given. */
+  adopt(core: Uint8Array, fetch?: (name: string) => Promise<string> | string): void {
+    this.#core = core;
+    this.#fetch = fetch;
+  }
+
+  #entry(name: string): Entry {
+    if (Object.hasOwn(this.#entries, name)) return this.#entries[name]!;
+    throw new OperationError(`Cannot find "@x/across/${name}": there is no such entry point`);
+  }
+
+  async #load(name: string): Promise<string> {
+    const { packed } = this.#entry(name);
+    if (packed) return new TextDecoder().decode(await inflate(bytesOf(packed), LIMIT));
+    if (this.#fetch) return await this.#fetch(name);
+    throw new OperationError(`Cannot pass on "@x/across/${name}": it did not come with the core`);
+  }
+}

@@ -1,0 +1,385 @@
+/**
+ * The public connection: factories for every kind of transport, and the operations. What happens behind them is in `session/`.
+ *
+ * @module
+ */
+
+import type { SshInit } from "./bios/ssh.ts";
+import { LIMITS } from "./protocol/limits.ts";
+import { ACTION, BASE } from "./protocol/messages.ts";
+import type { OptionsInit } from "./protocol/options.ts";
+import type { ChildLike } from "./runtime/spawn.ts";
+import type { Base, Caller } from "./session/caller.ts";
+import { currentCall } from "./session/context.ts";
+import type { Dialling } from "./session/dialling.ts";
+import { dialling } from "./session/dialling.ts";
+import type { Exportable } from "./session/exchange.ts";
+import { faceOf, RemoteFace, ResultFace } from "./session/faces.ts";
+import type { ConnectionStatus } from "./session/peer.ts";
+import type { SessionInit, SessionOptions } from "./session/session.ts";
+import { Session } from "./session/session.ts";
+import type {
+  AnyConstructor,
+  AnyFunction,
+  Origin,
+  Received,
+  Remote,
+  RemotePromise,
+  Returned,
+  SendableAll,
+} from "./session/types.ts";
+import type { Target } from "./session/handling.ts";
+import type { CommandInit } from "./transports/command.ts";
+import type { Transport } from "./transports/web_streams.ts";
+import type { Wire } from "./transports/wire.ts";
+
+const COMMAND_OPTIONS = ["cwd", "env", "clearEnv", "stderr"];
+const SSH_OPTIONS = [...COMMAND_OPTIONS, "runtime", "sshCommand", "sshArgs", "permissions"];
+
+/** What is known of a connection besides its options. */
+type Kind = Pick<SessionInit, "wire" | "acceptCalls"> & Partial<Pick<SessionInit, "booted" | "steady">>;
+
+/** Gives a connection of its own kind a session; not public. */
+let openConnection: (options: SessionOptions, kind: Kind) => Connection;
+
+/**
+ * A connection to another JavaScript process, in which it runs code.
+ *
+ * Every factory returns at once and connects in the background; operations that are issued before the handshake wait for it.
+ *
+ * @example Running a function in a bare interpreter
+ * ```ts
+ * import { biosCommand, Connection } from "@x/across";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using conn = Connection.fromCommand(biosCommand());
+ * assertEquals(await conn.call((a: number, b: number) => a + b, 1, 2), 3);
+ * ```
+ */
+export class Connection implements AsyncDisposable {
+  readonly #session: Session;
+
+  static {
+    openConnection = (options, kind) => new Connection(options, kind);
+  }
+
+  private constructor(options: SessionOptions, kind: Kind) {
+    this.#session = new Session({ booted: false, steady: false, ...kind, options, connection: this });
+  }
+
+  /**
+   * Connects over a pair of web streams, for example of a process that something else started.
+   *
+   * @param readable What the peer writes.
+   * @param writable What the peer reads.
+   * @param options See {@linkcode OptionsInit}; `acceptCalls` is true by default.
+   */
+  static fromPipes(
+    readable: ReadableStream<Uint8Array>,
+    writable: WritableStream<Uint8Array>,
+    options: OptionsInit = {},
+  ): Connection {
+    return open(options, [], true, (dialling) => dialling.pipes(readable, writable));
+  }
+
+  /**
+   * Connects to whoever started this process, over its standard input and output. What the program prints goes to stderr from then on.
+   *
+   * @param options See {@linkcode OptionsInit}; `acceptCalls` is true by default.
+   */
+  static fromStdio(options: OptionsInit = {}): Connection {
+    return open(options, [], true, (dialling) => dialling.stdio(), true);
+  }
+
+  /**
+   * Starts a program and connects to it over its standard input and output.
+   *
+   * @param args The program and its arguments, such as {@linkcode biosCommand} gives.
+   * @param options See {@linkcode OptionsInit} and {@linkcode CommandInit}; `acceptCalls` is false by default.
+   * @throws {TypeError} If there is no program.
+   */
+  static fromCommand(args: readonly string[], options: OptionsInit & CommandInit = {}): Connection {
+    return open(options, COMMAND_OPTIONS, false, (dialling) => dialling.command(args, options));
+  }
+
+  /**
+   * Runs a shell command and connects to it over its standard input and output.
+   *
+   * @param script What `sh -c` is to run.
+   * @param options As of {@linkcode Connection.fromCommand}.
+   *
+   * @example A bare interpreter behind a shell
+   * ```ts
+   * import { Connection, getBios } from "@x/across";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using conn = Connection.fromShell(`deno eval '${getBios().replaceAll("'", `'\\''`)}'`);
+   * assertEquals(await conn.execute("1 + 1"), 2);
+   * ```
+   */
+  static fromShell(script: string, options: OptionsInit & CommandInit = {}): Connection {
+    return Connection.fromCommand(["sh", "-c", script], options);
+  }
+
+  /**
+   * Connects to a child process over its standard input and output, which must be pipes. The connection owns it from then on.
+   *
+   * @param process A `Deno.ChildProcess`, or one of `node:child_process`.
+   * @param options See {@linkcode OptionsInit}; `acceptCalls` is false by default.
+   * @throws {TypeError} If the process has no pipes.
+   */
+  static fromProcess(process: ChildLike, options: OptionsInit = {}): Connection {
+    return open(options, [], false, (dialling) => dialling.process(process));
+  }
+
+  /**
+   * Logs in on another machine with `ssh` and boots an interpreter there, which needs to have nothing installed but itself.
+   *
+   * @param destination What `ssh` takes: `host`, `user@host`, or a name from its configuration.
+   * @param options See {@linkcode OptionsInit} and {@linkcode SshInit}; `acceptCalls` is false by default.
+   * @throws {TypeError} If the destination or an option makes no sense.
+   */
+  static fromSsh(destination: string, options: OptionsInit & SshInit = {}): Connection {
+    return open(options, SSH_OPTIONS, false, (dialling) => dialling.ssh(destination, options));
+  }
+
+  /**
+   * Connects over a transport of your own.
+   *
+   * @param transport A two-way stream of bytes.
+   * @param options See {@linkcode OptionsInit}; `acceptCalls` is true by default.
+   */
+  static fromTransport(transport: Transport, options: OptionsInit = {}): Connection {
+    return open(options, [], true, (dialling) => dialling.transport(transport));
+  }
+
+  /**
+   * Waits for the handshake.
+   *
+   * @returns This connection, so that `await using conn = await Connection.fromCommand(…).ready()` can be written. When it rejects, everything is freed.
+   * @throws {Error} With what went wrong: the error of connecting, how the command ended and the end of its stderr, …
+   * @throws {DisconnectError} If the connection was closed or cancelled meanwhile.
+   */
+  async ready(): Promise<this> {
+    await this.#session.ready();
+    return this;
+  }
+
+  /**
+   * Makes modules, and all that they import by relative path, importable on the other side, and lets their functions and classes travel by name.
+   *
+   * @param module URLs of modules, as `import.meta.resolve()` gives them; URLs that end in `/`, for all below; or the `import.meta` of a module that runs.
+   * @param bindings Functions and classes of a single module by their names, where it cannot be imported to find out.
+   * @throws {OperationError} If the peer does not accept exported modules, or a module cannot be read.
+   *
+   * @example
+   * ```ts
+   * import { biosCommand, Connection } from "@x/across";
+   * import { census } from "./examples/census/census.ts";
+   *
+   * await using conn = Connection.fromCommand(biosCommand());
+   * await conn.export(import.meta.resolve("./examples/census/census.ts"));
+   * console.log(await conn.call(census, "."));
+   * ```
+   */
+  export(module: Exportable | readonly Exportable[], bindings?: object): Promise<void> {
+    return this.#session.export(Array.isArray(module) ? module : [module as Exportable], bindings);
+  }
+
+  /**
+   * Calls a function on the other side; a class is constructed.
+   *
+   * @param fn A function or class (by exported name, public name, or source), a proxy of one, or a path that leads to one.
+   * @param args Its arguments.
+   * @returns What it returns or what its promise gives. The value is copied, and functions in it become proxies.
+   * @throws {OperationError} If the call cannot be made; the connection lives.
+   * @throws {DisconnectError} If the connection is gone, or goes before the answer.
+   */
+  call<F extends AnyFunction>(
+    fn: F | Target<F>,
+    ...args: SendableAll<Parameters<F>>
+  ): RemotePromise<Returned<ReturnType<F>>, Origin<ReturnType<F>>>;
+  call<C extends AnyConstructor>(
+    fn: C | Target<C>,
+    ...args: SendableAll<ConstructorParameters<C>>
+  ): RemotePromise<Received<InstanceType<C>>, InstanceType<C>>;
+  call(fn: unknown, ...args: unknown[]): unknown {
+    return this.#invoke(fn, args, false);
+  }
+
+  /**
+   * Calls a function on the other side and gives a proxy of the result, which stays there. The same as `keep(conn.call(fn, ...args))`.
+   *
+   * @param fn As of {@linkcode Connection.call}.
+   * @param args Its arguments.
+   */
+  callRef<F extends AnyFunction>(
+    fn: F | Target<F>,
+    ...args: SendableAll<Parameters<F>>
+  ): RemotePromise<Remote<Origin<ReturnType<F>>>>;
+  callRef<C extends AnyConstructor>(
+    fn: C | Target<C>,
+    ...args: SendableAll<ConstructorParameters<C>>
+  ): RemotePromise<Remote<InstanceType<C>>>;
+  callRef(fn: unknown, ...args: unknown[]): unknown {
+    return this.#invoke(fn, args, true);
+  }
+
+  /**
+   * Copies a value to the other side.
+   *
+   * @returns A proxy of the copy.
+   */
+  replicate<T>(value: T): RemotePromise<Remote<T>> {
+    return this.#operate({ base: BASE.VALUE, value }, ACTION.GET, true) as RemotePromise<Remote<T>>;
+  }
+
+  /**
+   * Executes JavaScript on the other side, in a scope of its own. `await` works.
+   *
+   * @param source Statements or an expression.
+   * @param variables Values that it sees under these names.
+   * @returns The value of the last expression.
+   */
+  execute<T = unknown>(source: string, variables: Record<string, unknown> = {}): RemotePromise<Received<T>> {
+    return this.#operate({ base: BASE.SOURCE, source, variables }, ACTION.GET, false) as RemotePromise<Received<T>>;
+  }
+
+  /**
+   * Imports a module on the other side.
+   *
+   * @param specifier URL of an exported module, or what the peer can import by itself, such as `node:fs/promises`.
+   * @returns A proxy of its namespace.
+   */
+  import<T = unknown>(specifier: string): RemotePromise<Remote<T>> {
+    return this.#operate({ base: BASE.MODULE, specifier }, ACTION.GET, true) as RemotePromise<Remote<T>>;
+  }
+
+  /** What the peer exposes, as a proxy. Asking for it sends nothing. */
+  root<T>(): Remote<T> {
+    return new RemoteFace(this.#session.caller, undefined).proxy as Remote<T>;
+  }
+
+  #invoke(fn: unknown, args: readonly unknown[], reference: boolean): object {
+    const { caller } = this.#session;
+    const face = faceOf(fn);
+    if (face && face.operator === caller) {
+      face.chain();
+      return wrap(caller, caller.operate(face.origin, face.path, ACTION.INVOKE, args, reference));
+    }
+    if (typeof fn !== "function") {
+      throw new TypeError(`Cannot call ${fn === null ? "null" : `a ${typeof fn}`}: pass a function or class`);
+    }
+    return this.#operate({ base: BASE.DEFINED, fn }, ACTION.INVOKE, reference, args);
+  }
+
+  #operate(base: Base, action: number, reference: boolean, args: readonly unknown[] = []): object {
+    const { caller } = this.#session;
+    return wrap(caller, caller.operateOn(base, action, args, reference));
+  }
+
+  /** Whether the handshake is done and nothing has ended the connection since. */
+  isConnected(): boolean {
+    return this.#session.connected;
+  }
+
+  /** Ends the connection at once, without a goodbye, and kills the child. At any time, from anywhere; `close()` afterwards is clean. */
+  cancel(): void {
+    this.#session.cancel();
+  }
+
+  /**
+   * Says goodbye and frees everything. Calls that wait are rejected at once.
+   *
+   * @throws {Error} Once, with the first fatal error since the handshake, unless `ready()` threw that already.
+   */
+  close(): Promise<void> {
+    return this.#session.close();
+  }
+
+  /** Waits until the connection has ended, however that happens. Never rejects. */
+  wait(): Promise<void> {
+    return this.#session.wait();
+  }
+
+  /** Counters, for monitoring and tests. */
+  status(): ConnectionStatus {
+    return this.#session.status();
+  }
+
+  /** As `close()`, but does not throw what a call threw already. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      await this.#session.close();
+    } catch (error) {
+      if (!this.#session.told) throw error;
+    }
+  }
+}
+
+function wrap(caller: Caller, call: ReturnType<Caller["operateOn"]>): object {
+  return new ResultFace(caller, call).proxy;
+}
+
+/**
+ * Opens a connection, once its options turned out to make sense.
+ *
+ * @param init The options.
+ * @param foreign Names of those that belong to the factory.
+ * @param acceptCalls Whether the peer may start things here, unless the options say otherwise.
+ * @param makeWire Makes what it is to speak over.
+ * @param steady Whether that is the stdio of this process.
+ */
+function open(
+  init: OptionsInit,
+  foreign: readonly string[],
+  acceptCalls: boolean,
+  makeWire: (dialling: Dialling) => Wire,
+  steady = false,
+): Connection {
+  const options = dialling().options(init, foreign);
+  return openConnection(options, { wire: makeWire(dialling()), acceptCalls: options.acceptCalls ?? acceptCalls, steady });
+}
+
+/**
+ * Connects a process that a BIOS booted to the one that sent it the core. For `bios/boot.ts`.
+ *
+ * @param wire Its standard input and output.
+ */
+export function bootedConnection(wire: Wire): Connection {
+  const options = { timeout: 60_000, acceptExportedModules: true, maxMessageSize: LIMITS.messageSize };
+  return openConnection(options, { wire, acceptCalls: true, steady: true, booted: true });
+}
+
+/**
+ * The connection that the call came over that is running, also behind `await`.
+ *
+ * @throws {Error} If this is not a part of a call.
+ */
+export function getConnection(): Connection {
+  const call = currentCall();
+  if (!call) throw new Error("Cannot tell the connection as no call from a peer is running");
+  return call.connection as Connection;
+}
+
+/**
+ * The signal of the call that is running: aborted when the caller cancels it or is gone.
+ *
+ * @throws {Error} If this is not a part of a call.
+ */
+export function getCallSignal(): AbortSignal {
+  const call = currentCall();
+  if (!call) throw new Error("Cannot tell the signal as no call from a peer is running");
+  return call.signal;
+}
+
+/**
+ * The connection that a proxy, path or result belongs to.
+ *
+ * @throws {TypeError} If it is none.
+ */
+export function getProxyConnection(proxy: object): Connection {
+  const face = faceOf(proxy);
+  if (!face) throw new TypeError("Cannot tell the connection of something that is not a proxy");
+  return face.operator.connection as Connection;
+}

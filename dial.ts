@@ -1,0 +1,41 @@
+/**
+ * Puts together what an end needs that dials or exports, see `session/dialling.ts`.
+ *
+ * @module
+ */
+
+import { coreSource, entrySource } from "./bios/embedded.ts";
+import { sshCommand } from "./bios/ssh.ts";
+import { ModuleGraph } from "./modules/graph.ts";
+import { Options } from "./protocol/options.ts";
+import { provideDialling } from "./session/dialling.ts";
+import { processWire } from "./transports/child.ts";
+import { commandWire } from "./transports/command.ts";
+import { stdioWire } from "./transports/stdio.ts";
+import { pipesWire, transportWire } from "./transports/web_streams.ts";
+
+/** Where across itself is, for modules that import it. Nowhere, where it was booted: there it has no URL that means anything. */
+function selfUrls(): ReadonlyMap<string, string> {
+  const urls = new Map<string, string>();
+  if (/^(?:file|https?):/.test(import.meta.url)) {
+    for (const [file, name] of [["mod.ts", ""], ["cli.ts", "/cli"]]) {
+      urls.set(new URL(file!, import.meta.url).href, `@x/across${name}`);
+    }
+  }
+  return urls;
+}
+
+provideDialling({
+  options: (init, foreign) => init instanceof Options ? init : new Options(init, foreign),
+  pipes: pipesWire,
+  stdio: () => stdioWire(),
+  command: commandWire,
+  process: (child) => processWire(child),
+  // `env` and `cwd` are meant for the other machine.
+  ssh: (destination, init) =>
+    commandWire(sshCommand(destination, init), init.stderr === undefined ? {} : { stderr: init.stderr }),
+  transport: transportWire,
+  graph: () => new ModuleGraph({ selfUrls: selfUrls() }),
+  coreSource,
+  entrySource,
+});

@@ -1,0 +1,223 @@
+/**
+ * Reading frames: bytes in, whole messages out. Writing them is `outbox.ts`; what a message says is `messages.ts`.
+ *
+ * A frame is a kind (1 byte), the length of its payload (3 bytes, little endian) and the payload. A message that fits goes in one `MESSAGE`
+ * frame. A larger one, or one with segments, is cut into `PART` frames and a `LAST` one, each starting with the message's number (4 bytes), so
+ * that several can pass at the same time. Such a message starts with a head: the size of its body and the number of its segments (4 bytes each),
+ * the size of each segment (8 bytes, a double); then come body and segments.
+ *
+ * @module
+ */
+
+import { ProtocolError } from "./errors.ts";
+import { LIMITS } from "./limits.ts";
+
+/** Kinds of frames. */
+export const FRAME: {
+  readonly IDLE: 0;
+  readonly MESSAGE: 1;
+  readonly PART: 2;
+  readonly LAST: 3;
+  readonly ABANDON: 4;
+} = {
+  /** Nothing, which shows that the sender is alive. Four zero bytes. */
+  IDLE: 0,
+  /** One whole message. */
+  MESSAGE: 1,
+  /** Number of a message, and some of its bytes. */
+  PART: 2,
+  /** Number of a message, and the last of its bytes. */
+  LAST: 3,
+  /** Number of a message of which nothing more will come. */
+  ABANDON: 4,
+};
+
+/** Bytes of a frame's header. */
+export const FRAME_HEADER = 4;
+
+/** Takes messages. `bytes` are valid during the call only, `segments` are the receiver's own. */
+export type MessageReceiver = (bytes: Uint8Array, start: number, end: number, segments: readonly ArrayBuffer[]) => void;
+
+const NO_SEGMENTS: readonly ArrayBuffer[] = [];
+/** Buffers up to this size are allocated on the word of the peer; larger ones grow with what really arrives. */
+const TRUSTED_SIZE = 1 << 20;
+
+/** Bytes of known length that arrive piecemeal. Memory stays within about twice what arrived. */
+class Arriving {
+  readonly #length: number;
+  #bytes: Uint8Array<ArrayBuffer>;
+  #filled = 0;
+
+  constructor(length: number) {
+    this.#length = length;
+    this.#bytes = new Uint8Array(Math.min(length, TRUSTED_SIZE));
+  }
+
+  get full(): boolean {
+    return this.#filled === this.#length;
+  }
+
+  /** All of it, once {@linkcode full}. */
+  get bytes(): Uint8Array<ArrayBuffer> {
+    return this.#bytes;
+  }
+
+  /** Takes what it can use of `chunk` from `start` on, and returns how many bytes that was. */
+  push(chunk: Uint8Array, start: number, end: number): number {
+    const taken = Math.min(end - start, this.#length - this.#filled);
+    const filled = this.#filled + taken;
+    if (filled > this.#bytes.length) {
+      const grown = new Uint8Array(Math.min(this.#length, Math.max(2 * this.#bytes.length, filled)));
+      grown.set(this.#bytes.subarray(0, this.#filled));
+      this.#bytes = grown;
+    }
+    this.#bytes.set(start === 0 && taken === chunk.length ? chunk : chunk.subarray(start, start + taken), this.#filled);
+    this.#filled = filled;
+    return taken;
+  }
+}
+
+/** A message that arrives in parts. */
+class Assembly {
+  readonly #limit: number;
+  readonly #segments: Arriving[] = [];
+  #head: Arriving | undefined = new Arriving(8);
+  #body: Arriving | undefined;
+  #next = 0;
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  push(chunk: Uint8Array, start: number, end: number): void {
+    while (this.#head && start < end) {
+      start += this.#head.push(chunk, start, end);
+      if (this.#head.full) this.#readHead(this.#head.bytes);
+    }
+    if (start < end && this.#body) start += this.#body.push(chunk, start, end);
+    while (start < end) {
+      const segment = this.#segments[this.#next];
+      if (!segment) throw new ProtocolError("A message has more bytes than it said");
+      start += segment.push(chunk, start, end);
+      if (segment.full) this.#next++;
+    }
+  }
+
+  #readHead(head: Uint8Array<ArrayBuffer>): void {
+    const view = new DataView(head.buffer);
+    const size = view.getUint32(0, true), count = view.getUint32(4, true);
+    if (head.length === 8 && count > 0) {
+      if (count > LIMITS.segments) {
+        throw new ProtocolError(`A message has ${count} segments, ${LIMITS.segments} are allowed`);
+      }
+      this.#head = new Arriving(8 + 8 * count);
+      this.#head.push(head, 0, 8);
+      return;
+    }
+    let total = size;
+    for (let i = 0; i < count; i++) {
+      const length = view.getFloat64(8 + 8 * i, true);
+      // Zero-length segments have no bytes by which their turn could end.
+      if (!(Number.isSafeInteger(length) && length > 0)) {
+        throw new ProtocolError("A segment of a message has no valid length");
+      }
+      total += length;
+    }
+    // Checked before anything is taken from memory for it.
+    if (total > this.#limit) throw new ProtocolError(`A message has ${total} bytes, maxMessageSize is ${this.#limit}`);
+    this.#body = new Arriving(size);
+    for (let i = 0; i < count; i++) this.#segments.push(new Arriving(view.getFloat64(8 + 8 * i, true)));
+    this.#head = undefined;
+  }
+
+  deliver(receiver: MessageReceiver): void {
+    if (!this.#body?.full || this.#next !== this.#segments.length) {
+      throw new ProtocolError("A message has fewer bytes than it said");
+    }
+    receiver(this.#body.bytes, 0, this.#body.bytes.length, this.#segments.map((segment) => segment.bytes.buffer));
+  }
+}
+
+/** Cuts a stream of bytes into frames and puts messages together from them. */
+export class Inbox {
+  readonly #receiver: MessageReceiver;
+  readonly #limit: number;
+  readonly #assemblies = new Map<number, Assembly>();
+  /** The start of a frame that was cut off by the end of a chunk: its header, number of the message, or payload. */
+  readonly #pending = new Uint8Array(FRAME_HEADER + LIMITS.frameSize);
+  #filled = 0;
+  /** Frames read so far, idle ones included. */
+  frames = 0;
+
+  /**
+   * @param receiver Gets each whole message, in the order in which they became whole.
+   * @param limit Bytes that one message may have.
+   */
+  constructor(receiver: MessageReceiver, limit: number) {
+    this.#receiver = receiver;
+    this.#limit = limit;
+  }
+
+  /**
+   * Takes the next bytes of the stream and delivers the messages that they complete.
+   *
+   * @throws {ProtocolError} If they are not frames.
+   */
+  push(chunk: Uint8Array): void {
+    let at = 0;
+    while (this.#filled > 0 && at < chunk.length) {
+      // A frame that began in an earlier chunk: complete it beside the others, first its header, then the rest.
+      const wanted = this.#filled < FRAME_HEADER ? FRAME_HEADER : this.#frameEnd(this.#pending, 0);
+      const taken = Math.min(wanted - this.#filled, chunk.length - at);
+      this.#pending.set(chunk.subarray(at, at + taken), this.#filled);
+      this.#filled += taken;
+      at += taken;
+      if (this.#filled >= FRAME_HEADER && this.#filled === this.#frameEnd(this.#pending, 0)) {
+        const end = this.#filled;
+        this.#filled = 0;
+        this.#frame(this.#pending, 0, end);
+      }
+    }
+    while (at < chunk.length) {
+      const end = chunk.length - at < FRAME_HEADER ? Infinity : this.#frameEnd(chunk, at);
+      if (end > chunk.length) {
+        this.#pending.set(chunk.subarray(at));
+        this.#filled = chunk.length - at;
+        return;
+      }
+      this.#frame(chunk, at, end);
+      at = end;
+    }
+  }
+
+  #frameEnd(bytes: Uint8Array, at: number): number {
+    const length = bytes[at + 1]! | bytes[at + 2]! << 8 | bytes[at + 3]! << 16;
+    if (length > LIMITS.frameSize) {
+      throw new ProtocolError(`A frame has ${length} bytes, ${LIMITS.frameSize} are allowed`);
+    }
+    return at + FRAME_HEADER + length;
+  }
+
+  #frame(bytes: Uint8Array, at: number, end: number): void {
+    this.frames++;
+    const kind = bytes[at];
+    at += FRAME_HEADER;
+    if (kind === FRAME.MESSAGE) return this.#receiver(bytes, at, end, NO_SEGMENTS);
+    if (kind === FRAME.IDLE && at === end) return;
+    if (!(kind === FRAME.PART || kind === FRAME.LAST || kind === FRAME.ABANDON) || end - at < 4) {
+      throw new ProtocolError(`Cannot read a frame of kind ${kind}`);
+    }
+    const number = bytes[at]! | bytes[at + 1]! << 8 | bytes[at + 2]! << 16 | bytes[at + 3]! << 24;
+    if (kind === FRAME.ABANDON) return void this.#assemblies.delete(number);
+    let assembly = this.#assemblies.get(number);
+    if (!assembly) {
+      if (this.#assemblies.size === LIMITS.openFragments) throw new ProtocolError("Too many messages arrive in parts");
+      this.#assemblies.set(number, assembly = new Assembly(this.#limit));
+    }
+    assembly.push(bytes, at + 4, end);
+    if (kind === FRAME.LAST) {
+      this.#assemblies.delete(number);
+      assembly.deliver(this.#receiver);
+    }
+  }
+}

@@ -1,0 +1,197 @@
+/**
+ * Writing frames: messages in, bytes out. The counterpart of `frames.ts`, which says what frames are.
+ *
+ * Small messages are written one behind the other into one buffer, which leaves in one piece. Large ones wait in a queue, from which every write
+ * takes some fragments along, so that small ones never wait for more than that. They overtake large ones, therefore; what must not overtake
+ * (the release of a reference that a large message still carries) asks for {@linkcode Outbox.oldest}.
+ *
+ * @module
+ */
+
+import { FRAME, FRAME_HEADER } from "./frames.ts";
+import { LIMITS } from "./limits.ts";
+import { OperationError } from "./errors.ts";
+import { Writer } from "./writer.ts";
+
+/** Large messages that pass at the same time; the peer allows twice as many. */
+const PASSING = LIMITS.openFragments / 2;
+/** A buffer that grew beyond this is not kept. */
+const KEPT_SIZE = 1 << 20;
+const BUFFER_SIZE = 1 << 16;
+/** How much of large messages one write carries. */
+const FRAGMENTS_PER_WRITE = 2;
+
+/** A message that leaves in parts. */
+export interface LargeMessage {
+  /** Place in the order in which messages were issued. */
+  readonly number: number;
+  /** Its encoded part, which may be patched as long as {@linkcode begun} is false. */
+  readonly body: Uint8Array<ArrayBuffer>;
+  /** Whether bytes of it have left. */
+  readonly begun: boolean;
+}
+
+class Departing implements LargeMessage {
+  readonly number: number;
+  readonly body: Uint8Array<ArrayBuffer>;
+  readonly #parts: readonly Uint8Array[];
+  /** What must live until the message has left, see {@linkcode Outbox.commit}. */
+  readonly kept: unknown;
+  #part = 0;
+  #offset = 0;
+
+  constructor(number: number, body: Uint8Array<ArrayBuffer>, segments: readonly Uint8Array[], kept: unknown) {
+    this.number = number;
+    this.body = body;
+    this.kept = kept;
+    const head = new DataView(new ArrayBuffer(8 + 8 * segments.length));
+    head.setUint32(0, body.length, true);
+    head.setUint32(4, segments.length, true);
+    segments.forEach((segment, i) => head.setFloat64(8 + 8 * i, segment.length, true));
+    this.#parts = [new Uint8Array(head.buffer), body, ...segments];
+  }
+
+  get begun(): boolean {
+    return this.#part + this.#offset > 0;
+  }
+
+  /** Writes the next fragment as a frame. Returns whether that was the last. */
+  write(writer: Writer): boolean {
+    writer.ensure(FRAME_HEADER + 4 + LIMITS.fragmentSize);
+    const start = writer.position;
+    writer.position += FRAME_HEADER;
+    writer.u32(this.number);
+    for (let room = LIMITS.fragmentSize; room > 0 && this.#part < this.#parts.length;) {
+      const part = this.#parts[this.#part]!;
+      const piece = part.subarray(this.#offset, this.#offset + room);
+      writer.raw(piece);
+      room -= piece.length;
+      this.#offset += piece.length;
+      if (this.#offset === part.length) this.#part++, this.#offset = 0;
+    }
+    const last = this.#part === this.#parts.length;
+    header(writer, start, last ? FRAME.LAST : FRAME.PART);
+    return last;
+  }
+}
+
+function header(writer: Writer, start: number, kind: number): void {
+  const length = writer.position - start - FRAME_HEADER;
+  const bytes = writer.bytes;
+  bytes[start] = kind;
+  bytes[start + 1] = length;
+  bytes[start + 2] = length >> 8;
+  bytes[start + 3] = length >> 16;
+}
+
+/** Collects messages and gives them away as bytes to write. */
+export class Outbox {
+  /** Where messages are encoded. Its buffer changes with every {@linkcode take}. */
+  readonly writer: Writer = new Writer(BUFFER_SIZE);
+  readonly #limit: number;
+  #large: Departing[] = [];
+  #turn = 0;
+  #spare: Uint8Array<ArrayBuffer> | undefined;
+  /** Number of the newest message that leaves, or left, in parts. */
+  newest = 0;
+  /** Messages committed so far. */
+  messages = 0;
+
+  /** @param limit Bytes that one message may have. */
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  /** Starts a message, to be encoded with {@linkcode writer}. Returns what `commit` or `rollback` want. */
+  begin(): number {
+    const writer = this.writer;
+    writer.ensure(64);
+    const start = writer.position;
+    writer.position = start + FRAME_HEADER;
+    return start;
+  }
+
+  /** Forgets the message that was started last. */
+  rollback(start: number): void {
+    this.writer.position = start;
+  }
+
+  /**
+   * Ends a message.
+   *
+   * @param start What `begin` returned.
+   * @param segments The large binary values that travel behind it. They are read when they leave, not copied now.
+   * @param kept Values that must not be garbage-collected before the message has left.
+   * @param whole Whether it must leave in one piece, so that nothing overtakes it.
+   * @returns The message, if it leaves in parts.
+   * @throws {OperationError} If it is larger than allowed; it is forgotten, then.
+   */
+  commit(start: number, segments: readonly Uint8Array[], kept?: unknown, whole = false): LargeMessage | undefined {
+    const writer = this.writer;
+    const length = writer.position - start - FRAME_HEADER;
+    if (whole && length > LIMITS.frameSize) {
+      this.rollback(start);
+      throw new OperationError(`Cannot send source of ${length} bytes in one piece: export() its module`);
+    }
+    if (length > LIMITS.fragmentSize && !whole || segments.length > 0) {
+      const total = segments.reduce((sum, segment) => sum + segment.length, length);
+      this.rollback(start);
+      if (total > this.#limit) {
+        throw new OperationError(`Cannot send a message of ${total} bytes as maxMessageSize is ${this.#limit}`);
+      }
+      const body = writer.bytes.slice(start + FRAME_HEADER, start + FRAME_HEADER + length);
+      const large = new Departing(++this.newest, body, segments.slice(), kept);
+      this.#large.push(large);
+      this.messages++;
+      return large;
+    }
+    header(writer, start, FRAME.MESSAGE);
+    this.messages++;
+    return;
+  }
+
+  /** Stops sending a message of which not all has left. */
+  abandon(message: LargeMessage): void {
+    const index = this.#large.indexOf(message as Departing);
+    if (index < 0) return;
+    this.#large.splice(index, 1);
+    if (!message.begun) return;
+    const start = this.begin();
+    this.writer.u32(message.number);
+    header(this.writer, start, FRAME.ABANDON);
+  }
+
+  /** Writes a frame that says only that we are alive. */
+  idle(): void {
+    header(this.writer, this.begin(), FRAME.IDLE);
+  }
+
+  /** Number of the oldest message that has not left completely; `Infinity` when there is none. */
+  get oldest(): number {
+    return this.#large[0]?.number ?? Infinity;
+  }
+
+  /** Whether there is nothing to write. */
+  get empty(): boolean {
+    return this.writer.position === 0 && this.#large.length === 0;
+  }
+
+  /** Bytes to write next, all small messages and some fragments of large ones; to be given back with {@linkcode recycle}. */
+  take(): Uint8Array<ArrayBuffer> | undefined {
+    const writer = this.writer;
+    for (let i = 0; i < FRAGMENTS_PER_WRITE && this.#large.length > 0; i++) {
+      const turn = this.#turn++ % Math.min(this.#large.length, PASSING);
+      if (this.#large[turn]!.write(writer)) this.#large.splice(turn, 1);
+    }
+    if (writer.position === 0) return;
+    const bytes = writer.swap(this.#spare ?? new Uint8Array(BUFFER_SIZE));
+    this.#spare = undefined;
+    return bytes;
+  }
+
+  /** Takes back a buffer that was written. */
+  recycle(bytes: Uint8Array<ArrayBuffer>): void {
+    const size = bytes.buffer.byteLength;
+    if (size >= BUFFER_SIZE && size <= KEPT_SIZE) this.#spare = new Uint8Array(bytes.buffer);
+  }
+}

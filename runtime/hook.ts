@@ -1,0 +1,29 @@
+/**
+ * Chooses the runtime's way to make a module importable that is no file. The ways themselves are in `hook_*.ts` and `module_url.ts`.
+ *
+ * @module
+ */
+
+import { runtime } from "./host.ts";
+import { bunHook } from "./hook_bun.ts";
+import { syncHook } from "./hook_sync.ts";
+import { threadHook } from "./hook_thread.ts";
+
+/** Makes modules importable under URLs of our choice; cycles are fine. There is one per process. */
+export interface ImportHook {
+  /** What stands in front of an id to make a URL that the runtime takes. */
+  readonly scheme: string;
+  /** Adds modules: URL and JavaScript. A promise where they are not there at once. */
+  add(modules: Iterable<readonly [url: string, source: string]>): Promise<void> | void;
+  /** Takes modules out; what was imported lives on. */
+  drop(urls: Iterable<string>): void;
+}
+
+let hook: Promise<ImportHook | undefined> | undefined;
+
+/** Installs the import hook, the first time. Undefined in a Deno before 2.8, and in what is none of the three runtimes. */
+export function importHook(): Promise<ImportHook | undefined> {
+  return hook ??= runtime === "bun"
+    ? Promise.resolve(bunHook())
+    : syncHook().then((found) => found ?? (runtime === "node" ? threadHook() : undefined));
+}

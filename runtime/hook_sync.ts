@@ -1,0 +1,52 @@
+/**
+ * The import hook by `module.registerHooks`: Deno from 2.8, Node from 22.15.
+ *
+ * @module
+ */
+
+import { workingDirectoryUrl } from "./files.ts";
+import { builtin, runtime } from "./host.ts";
+import type { ImportHook } from "./hook.ts";
+
+/** What is used of the hooks of `node:module`. */
+interface Context {
+  readonly parentURL?: string;
+}
+interface ModuleHooks {
+  registerHooks?(hooks: {
+    resolve(specifier: string, context: Context, next: (specifier: string, context: Context) => unknown): unknown;
+    load(url: string, context: object, next: (url: string, context: object) => unknown): unknown;
+  }): void;
+}
+
+/** Installs the hook, where there is one. Costs 15 ms in Deno, 1 ms in Node. */
+export async function syncHook(): Promise<ImportHook | undefined> {
+  const { registerHooks } = await builtin<ModuleHooks>("node:module");
+  if (!registerHooks) return;
+  const sources = new Map<string, string>();
+  registerHooks({
+    resolve(specifier, context, next) {
+      const { parentURL = "" } = context;
+      const ours = sources.has(parentURL);
+      const url = !sources.has(specifier) && ours && URL.canParse(specifier, parentURL)
+        ? new URL(specifier, parentURL).href
+        : specifier;
+      if (sources.has(url)) return { url, format: "module", shortCircuit: true };
+      // Packages are looked for from where the process is: there is nothing at the place that the module comes from.
+      return next(specifier, ours && runtime === "node" ? { ...context, parentURL: workingDirectoryUrl() } : context);
+    },
+    load(url, context, next) {
+      const source = sources.get(url);
+      return source === undefined ? next(url, context) : { source, format: "module", shortCircuit: true };
+    },
+  });
+  return {
+    scheme: "",
+    add(modules) {
+      for (const [url, source] of modules) sources.set(url, source);
+    },
+    drop(urls) {
+      for (const url of urls) sources.delete(url);
+    },
+  };
+}

@@ -1,0 +1,87 @@
+/**
+ * One operation that we asked the peer for: what is known of it here, until its result is neither awaited nor needed as the base of others.
+ *
+ * @module
+ */
+
+import { OperationError } from "../protocol/errors.ts";
+import type { LargeMessage } from "../protocol/outbox.ts";
+import type { Deferred } from "./waiting.ts";
+import { deferred, ignore } from "./waiting.ts";
+
+/** An operation that was issued. */
+export class Call {
+  /** Its number, unique within the connection and direction. */
+  readonly id: number;
+  /** Settles with the answer. Rejections count as handled when the call became the base or an argument of another. */
+  readonly promise: Promise<unknown>;
+  /** What keeps its base alive while the request may still be on its way, and helps error messages. */
+  readonly context: unknown;
+  readonly #settle: Deferred<unknown> = deferred();
+  /** Whether a reference to the result is wanted instead of its value. */
+  reference: boolean;
+  /** Whether someone asked for the result. */
+  awaited = false;
+  /** Whether another operation was built upon it. */
+  chained = false;
+  /** Whether the request has left, so that its flags are fixed. */
+  sent = false;
+  /** Whether the peer holds the result for us. */
+  held = false;
+  /** Whether an answer is expected or has come. */
+  answered = false;
+  /** What kept it from being sent. Everything that is built upon it fails with it. */
+  failure: { readonly error: unknown } | undefined;
+  /** Where its flags are, until it is sent: offset in the writer's buffer or in the large message's body. */
+  flagsAt = 0;
+  /** The request, if it leaves in parts. */
+  large: LargeMessage | undefined;
+  /** Where the operation was issued; only its stack is of use. */
+  site: Error | undefined;
+
+  /** Makes a call that is about to be encoded. */
+  constructor(id: number, reference: boolean, context: unknown) {
+    this.id = id;
+    this.reference = reference;
+    this.context = context;
+    this.promise = this.#settle.promise;
+  }
+
+  /** Settles it with a value. */
+  resolve(value: unknown): void {
+    this.#settle.resolve(value);
+  }
+
+  /** Settles it with an error. */
+  reject(error: unknown): void {
+    this.#settle.reject(error);
+  }
+
+  /** Settles it before anything was sent. */
+  fail(error: unknown): this {
+    this.failure = { error };
+    this.sent = true;
+    this.#settle.reject(error);
+    return this;
+  }
+
+  /** No failure of it is reported as unhandled from now on. */
+  handled(): void {
+    this.promise.catch(ignore);
+  }
+
+  /**
+   * Notes that another operation is built upon its result.
+   *
+   * @throws {OperationError} If the result is not there any more, because it was awaited.
+   */
+  chain(): void {
+    if (this.sent && !this.held && !this.failure) {
+      throw new OperationError(
+        "Cannot go on from a result that was already awaited: chain before awaiting, or use keep() to await a proxy",
+      );
+    }
+    if (!this.chained) this.handled();
+    this.chained = true;
+  }
+}

@@ -1,0 +1,390 @@
+/**
+ * Serving: the operations that the peer asks for are carried out here, and their results kept for as long as it builds upon them.
+ *
+ * @module
+ */
+
+import { OperationError, ProtocolError } from "../protocol/errors.ts";
+import { ACTION, BASE, MESSAGE, WANT } from "../protocol/messages.ts";
+import type { Reader } from "../protocol/reader.ts";
+import type { Decoder } from "../protocol/decoder.ts";
+import { CallContext, runInCall } from "./context.ts";
+import type { Definitions } from "./definitions.ts";
+import { refusal } from "./definitions.ts";
+import { Script } from "./execute.ts";
+import { faceOf, isHidden } from "./faces.ts";
+import type { Link } from "./link.ts";
+import { complete } from "./pending.ts";
+import type { References } from "./references.ts";
+import { readPath, Referred } from "./references.ts";
+import { isClass } from "./source.ts";
+
+/** Arguments of one call that are accepted. */
+const ARGUMENT_LIMIT = 1 << 16;
+const NO_ARGUMENTS: readonly unknown[] = [];
+
+/** What serving needs of the rest of a session. */
+export interface CalleeContext {
+  readonly link: Link;
+  readonly decoder: Decoder;
+  readonly references: References;
+  readonly definitions: Definitions;
+  /** The public connection. */
+  readonly connection: object;
+  readonly acceptCalls: boolean;
+  readonly exposed: object | undefined;
+  /** Imports a module for the peer: one that it exported, else one of ours. */
+  importModule(specifier: string): Promise<object>;
+  /** Says that something began or ceased to run for the peer. */
+  busy(change: 1 | -1): void;
+}
+
+/** An operation that the peer asked for. */
+interface Request {
+  readonly id: number;
+  readonly flags: number;
+  readonly path: readonly string[];
+  readonly action: number;
+  args: readonly unknown[];
+  readonly context: CallContext;
+  /** Whether code of the program was entered: what it throws is its own. */
+  entered: boolean;
+  /** The object whose method was called. */
+  self: unknown;
+}
+
+/** What a held result is: a value, or a promise of it. */
+interface Held {
+  readonly value: unknown;
+}
+
+/** Carries out what the peer asks for. */
+export class Callee {
+  readonly #context: CalleeContext;
+  /** Operations that have not come to an end yet. */
+  readonly #running = new Map<number, CallContext>();
+  readonly #held = new Map<number, Held>();
+
+  constructor(context: CalleeContext) {
+    this.#context = context;
+  }
+
+  /** How many operations run. */
+  get running(): number {
+    return this.#running.size;
+  }
+
+  /** How many results are held for the peer. */
+  get holding(): number {
+    return this.#held.size;
+  }
+
+  /** Reads a CALL message and starts the operation. */
+  called(reader: Reader): void {
+    const id = reader.varint(), flags = reader.u8();
+    let base: unknown, path, action, args, failure: { error: unknown } | undefined;
+    try {
+      base = this.#readBase(reader);
+      path = readPath(reader);
+      action = reader.u8();
+      args = this.#readArguments(reader);
+    } catch (error) {
+      // What is malformed breaks the connection; what cannot be had fails this one call.
+      if (!(error instanceof OperationError)) throw error;
+      failure = { error };
+    }
+    const { references, connection } = this.#context;
+    const arriving = references.takeArriving();
+    const context = new CallContext(connection);
+    const request: Request = {
+      id,
+      flags,
+      path: path!,
+      action: action!,
+      args: args!,
+      context,
+      entered: false,
+      self: undefined,
+    };
+    if (failure) return this.#fail(request, failure.error);
+    if (arriving) {
+      const whole = complete([base, request.args] as const, arriving);
+      return this.#later(
+        request,
+        whole.then(([base, args]) => {
+          request.args = args;
+          return this.#start(request, base);
+        }),
+      );
+    }
+    if (base instanceof Promise) return this.#later(request, base.then((base) => this.#start(request, base)));
+    let result;
+    try {
+      result = this.#start(request, base);
+      if (isThenable(result)) return this.#later(request, result);
+    } catch (error) {
+      return this.#fail(request, error);
+    }
+    this.#succeed(request, result);
+  }
+
+  #readBase(reader: Reader): unknown {
+    const { acceptCalls, definitions, decoder, references } = this.#context;
+    const at = reader.position;
+    const base = reader.u8();
+    let value: unknown;
+    switch (base) {
+      case BASE.DEFINED:
+        value = definitions.get(reader.varint());
+        break;
+      case BASE.VALUE:
+        value = decoder.value(reader);
+        break;
+      case BASE.MODULE: {
+        const specifier = reader.string();
+        value = acceptCalls && this.#context.importModule(specifier);
+        break;
+      }
+      case BASE.SOURCE: {
+        const source = reader.string();
+        const variables = decoder.value(reader) as Record<string, unknown>;
+        value = new Script(source, variables);
+        break;
+      }
+      default:
+        reader.position = at;
+        value = references.readOrigin(reader);
+        if (base === BASE.ROOT && value === undefined) {
+          throw new OperationError(
+            "Cannot find anything at the root as the peer exposes nothing: it would have to set the option expose",
+          );
+        }
+        return value;
+    }
+    if (!acceptCalls) throw refusal();
+    return value;
+  }
+
+  #readArguments(reader: Reader): readonly unknown[] {
+    const count = reader.varint();
+    if (count === 0) return NO_ARGUMENTS;
+    if (count > ARGUMENT_LIMIT) throw new ProtocolError(`A call has ${count} arguments, ${ARGUMENT_LIMIT} are allowed`);
+    const { decoder } = this.#context;
+    const args: unknown[] = [];
+    for (let i = 0; i < count; i++) args.push(decoder.value(reader));
+    return args;
+  }
+
+  /** Begins an operation whose base and arguments are there. */
+  #start(request: Request, base: unknown): unknown {
+    return runInCall(request.context, () => perform(base, request));
+  }
+
+  /** Answers when a promise settles. */
+  #later(request: Request, result: PromiseLike<unknown>): void {
+    const { id } = request;
+    this.#running.set(id, request.context);
+    this.#context.busy(1);
+    if (request.flags & WANT.HOLD) this.#hold(id, Promise.resolve(result));
+    result.then((value) => {
+      if (this.#ended(id)) this.#succeed(request, value);
+    }, (error) => {
+      if (this.#ended(id)) this.#fail(request, error);
+    });
+  }
+
+  #hold(id: number, result: Promise<unknown>): void {
+    result.catch(() => {}); // whoever builds upon it gets the failure
+    this.#held.set(id, { value: result });
+  }
+
+  #ended(id: number): boolean {
+    const known = this.#running.delete(id);
+    if (known) this.#context.busy(-1);
+    return known;
+  }
+
+  #succeed({ id, flags, self }: Request, value: unknown): void {
+    if (flags & WANT.HOLD) this.#held.set(id, { value });
+    if (!(flags & (WANT.VALUE | WANT.REFERENCE))) return;
+    const { link, references } = this.#context;
+    const start = link.begin(MESSAGE.RESULT);
+    references.begin();
+    try {
+      link.writer.varint(id);
+      // A method that returns its object is for going on with the object, not for copying it.
+      const itself = value === self && typeof value === "object" && value !== null;
+      link.value(itself || flags & WANT.REFERENCE ? new Referred(value) : value, "result");
+      link.commit(start, value);
+    } catch (error) {
+      link.rollback(start);
+      references.undo();
+      this.#answerFailure(id, error);
+    }
+  }
+
+  #fail(request: Request, error: unknown): void {
+    const { id, flags } = request;
+    // The caller must not take for its own what is about something else.
+    if (request.entered && error instanceof OperationError) error = new Error(error.message, { cause: error });
+    if (flags & WANT.HOLD && !this.#held.has(id)) this.#hold(id, Promise.reject(error));
+    if (flags & (WANT.VALUE | WANT.REFERENCE)) this.#answerFailure(id, error);
+  }
+
+  #answerFailure(id: number, error: unknown): void {
+    const { link, references } = this.#context;
+    for (const attempt of [error, withoutFields(error)]) {
+      const start = link.begin(MESSAGE.FAILURE);
+      references.begin();
+      try {
+        link.writer.varint(id);
+        link.value(attempt, "error");
+        link.commit(start);
+        return;
+      } catch {
+        link.rollback(start);
+        references.undo();
+      }
+    }
+  }
+
+  /** What lies at the end of a path; see {@linkcode follow}. */
+  follow(base: unknown, path: readonly string[]): unknown {
+    return follow(base, path);
+  }
+
+  /** Reads a CANCEL message. */
+  cancelled(reader: Reader): void {
+    const id = reader.varint();
+    this.#running.get(id)?.abort(new DOMException("The caller cancelled the call", "AbortError"));
+  }
+
+  /** Reads a DROP message. */
+  dropped(reader: Reader): void {
+    for (let left = reader.varint(); left > 0; left--) this.#held.delete(reader.varint());
+  }
+
+  /** The result of an earlier call. */
+  held(id: number): unknown {
+    const held = this.#held.get(id);
+    if (!held) throw new OperationError(`Cannot find the result of call ${id} as it is not held any more`);
+    return held.value;
+  }
+
+  /** Aborts everything that runs: nobody waits for it any more. */
+  clear(reason: unknown): void {
+    for (const id of [...this.#running.keys()]) {
+      this.#running.get(id)!.abort(reason);
+      this.#ended(id);
+    }
+    this.#held.clear();
+  }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return (typeof value === "object" || typeof value === "function") && value !== null &&
+    typeof (value as { then?: unknown }).then === "function";
+}
+
+/** An error with nothing but its texts, where its fields cannot travel. */
+function withoutFields(error: unknown): Error {
+  let texts: { name?: unknown; message?: unknown; stack?: unknown } = {};
+  try {
+    const { name, message, stack } = Object(error);
+    texts = { name, message, stack };
+  } catch { /* a getter that throws: then there are no texts */ }
+  const plain = new Error(
+    typeof texts.message === "string" ? texts.message : "The call threw something that cannot travel",
+  );
+  for (const key of ["name", "stack"] as const) {
+    if (typeof texts[key] === "string") {
+      Object.defineProperty(plain, key, { value: texts[key], configurable: true, writable: true });
+    }
+  }
+  return plain;
+}
+
+/** Looks a public name up, on the object or its class, but nothing that every object or function has. */
+export function member(holder: unknown, name: string): unknown {
+  if (faceOf(holder)) return (holder as Record<string, unknown>)[name];
+  if (holder === null || holder === undefined) {
+    throw new TypeError(`Cannot read properties of ${holder} (reading "${name}")`);
+  }
+  if (isHidden(name) || name === "__proto__") throw hidden(name);
+  if (typeof holder === "function" && (name === "name" || name === "length")) return holder[name];
+  for (let at: object | null = Object(holder); at !== null; at = Object.getPrototypeOf(at)) {
+    if (!Object.hasOwn(at, name)) continue;
+    if (at === Object.prototype || at === Function.prototype) throw hidden(name);
+    return Reflect.get(at, name, holder);
+  }
+  return undefined;
+}
+
+function hidden(name: string): OperationError {
+  return new OperationError(`Cannot reach "${name}": the name is not public`);
+}
+
+/** Follows a path. Parts may be promises, which are awaited on the way. */
+export function follow(base: unknown, path: readonly string[]): unknown {
+  let value = base;
+  for (let i = 0; i < path.length; i++) {
+    if (value instanceof Promise) return value.then((value) => follow(value, path.slice(i)));
+    value = member(value, path[i]!);
+  }
+  return value;
+}
+
+/** Does to `base` what a request says. */
+function perform(base: unknown, request: Request): unknown {
+  const { path } = request;
+  if (base instanceof Script) {
+    request.entered = true;
+    return base.run();
+  }
+  if (request.action === ACTION.GET) return follow(base, path);
+  const last = path.length - 1;
+  if (last < 0) return act(base, undefined, undefined, request);
+  const owner = last === 0 ? base : follow(base, path.slice(0, last));
+  if (owner instanceof Promise) return owner.then((owner) => act(owner, path[last], owner, request));
+  return act(owner, path[last], owner, request);
+}
+
+/** Does something to `holder`, or to its property `name` if there is one. */
+function act(holder: unknown, name: string | undefined, self: unknown, request: Request): unknown {
+  const { action, args } = request;
+  if (action === ACTION.SET || action === ACTION.DELETE || action === ACTION.HAS) {
+    return change(holder, name, action, args);
+  }
+  const target = name === undefined ? holder : member(holder, name);
+  if (target instanceof Promise) return target.then((target) => act(target, undefined, self, request));
+  if (action === ACTION.DISPOSE) return dispose(target);
+  if (typeof target !== "function") {
+    throw new TypeError(`${name === undefined ? "The target of the call" : `"${name}"`} is not a function`);
+  }
+  if (action !== ACTION.CALL && action !== ACTION.NEW && action !== ACTION.INVOKE) {
+    throw new ProtocolError(`Cannot perform action ${action}`);
+  }
+  request.entered = true;
+  if (action === ACTION.NEW || action === ACTION.INVOKE && isClass(target)) return Reflect.construct(target, args);
+  request.self = self;
+  return Reflect.apply(target, self, args);
+}
+
+function change(holder: unknown, name: string | undefined, action: number, args: readonly unknown[]): unknown {
+  if (name === undefined || Object(holder) !== holder) {
+    throw new TypeError("Only properties of objects can be changed or looked for");
+  }
+  if (isHidden(name) || name === "__proto__") throw hidden(name);
+  const object = holder as Record<string, unknown>;
+  if (action === ACTION.HAS) return name in object && member(object, name) !== undefined || Object.hasOwn(object, name);
+  if (action === ACTION.DELETE) return Reflect.deleteProperty(object, name);
+  if (!Reflect.set(object, name, args[0])) throw new TypeError(`Cannot assign "${name}"`);
+  return undefined;
+}
+
+async function dispose(value: unknown): Promise<void> {
+  if (Object(value) !== value) return;
+  const object = value as Partial<AsyncDisposable & Disposable>;
+  if (typeof object[Symbol.asyncDispose] === "function") await object[Symbol.asyncDispose]!();
+  else if (typeof object[Symbol.dispose] === "function") object[Symbol.dispose]!();
+}

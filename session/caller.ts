@@ -1,0 +1,281 @@
+/**
+ * Asking: operations that this side issues, until they are answered.
+ *
+ * @module
+ */
+
+import { DisconnectError, OperationError, ProtocolError } from "../protocol/errors.ts";
+import type { Decoder } from "../protocol/decoder.ts";
+import { ACTION, BASE, MESSAGE, WANT } from "../protocol/messages.ts";
+import type { Reader } from "../protocol/reader.ts";
+import { Call } from "./call.ts";
+import type { Definitions } from "./definitions.ts";
+import type { Holding, Operator, Origin } from "./faces.ts";
+import type { Link } from "./link.ts";
+import { complete } from "./pending.ts";
+import type { References } from "./references.ts";
+import { writeOrigin, writePath } from "./references.ts";
+import { explainReference } from "./source.ts";
+import { joinStacks } from "./stacks.ts";
+
+/** With more calls than this in flight, where each was issued is not noted any more. */
+const NOTED_SITES = 16;
+const NOTHING: readonly string[] = [];
+
+/** What asking needs of the rest of a session. */
+export interface CallerContext {
+  readonly link: Link;
+  readonly decoder: Decoder;
+  readonly references: References;
+  readonly definitions: Definitions;
+  /** The public connection. */
+  readonly connection: object;
+  /** Who and where the peer is, for stacks. */
+  readonly peer: string;
+  /** Why nothing can be asked any more. */
+  readonly over: Error | undefined;
+  /** Says that something began or ceased to be awaited. */
+  busy(change: 1 | -1): void;
+}
+
+/** What an operation starts from, where that is not a face: kind (one of `BASE`), and what belongs to it. */
+export type Base =
+  | { readonly base: 0; readonly fn: object }
+  | { readonly base: 4; readonly specifier: string }
+  | { readonly base: 5; readonly value: unknown }
+  | { readonly base: 6; readonly source: string; readonly variables: Record<string, unknown> };
+
+/** Issues operations and takes the answers. */
+export class Caller implements Operator {
+  readonly #context: CallerContext;
+  /** Calls whose answer is expected. */
+  readonly #calls = new Map<number, Call>();
+  /** Calls of this turn, whose flags can still change. */
+  #turn: Call[] = [];
+  #last = 0;
+  /** Calls whose held results nobody can ask for any more. */
+  #unneeded: number[] = [];
+  readonly #collected = new FinalizationRegistry<number>((id) => this.#drop(id));
+
+  constructor(context: CallerContext) {
+    this.#context = context;
+  }
+
+  get connection(): object {
+    return this.#context.connection;
+  }
+
+  /** How many answers are expected. */
+  get inFlight(): number {
+    return this.#calls.size;
+  }
+
+  operate(origin: Origin, path: readonly string[], action: number, args: readonly unknown[], reference: boolean): Call {
+    const failed = origin instanceof Call && origin.failure;
+    if (failed) {
+      const call = new Call(0, reference, undefined);
+      return call.fail(failed.error);
+    }
+    return this.#issue(origin, path, action, args, reference);
+  }
+
+  /** Issues an operation that starts from something else than a face. */
+  operateOn(base: Base, action: number, args: readonly unknown[], reference: boolean): Call {
+    return this.#issue(base, NOTHING, action, args, reference);
+  }
+
+  #issue(
+    from: Origin | Base,
+    path: readonly string[],
+    action: number,
+    args: readonly unknown[],
+    reference: boolean,
+  ): Call {
+    const { link, references, over } = this.#context;
+    const call = new Call(++this.#last, reference, from);
+    if (over) return call.fail(over);
+    const start = link.begin(MESSAGE.CALL);
+    references.begin();
+    const { writer } = link;
+    let flags;
+    try {
+      writer.varint(call.id);
+      flags = writer.position - start;
+      writer.u8(0);
+      if (from && "base" in from) this.#writeBase(from);
+      else writeOrigin(writer, from, this);
+      writePath(writer, path);
+      writer.u8(action);
+      writer.varint(args.length);
+      for (let i = 0; i < args.length; i++) link.value(args[i], `args[${i}]`);
+      call.large = link.commit(start, [from, args]);
+    } catch (error) {
+      link.rollback(start);
+      references.undo();
+      return call.fail(error);
+    }
+    // The header of a frame is not part of a large message's body.
+    call.flagsAt = call.large ? flags - 4 : link.start + flags;
+    if (this.#calls.size < NOTED_SITES) call.site = new Error();
+    this.#turn.push(call);
+    if (this.#waiting === 1) this.#context.busy(1);
+    return call;
+  }
+
+  get #waiting(): number {
+    return this.#calls.size + this.#turn.length;
+  }
+
+  #writeBase(from: Base): void {
+    const { link, definitions } = this.#context;
+    const { writer } = link;
+    writer.u8(from.base);
+    switch (from.base) {
+      case BASE.DEFINED:
+        return writer.varint(definitions.define(from.fn));
+      case BASE.MODULE:
+        return writer.string(from.specifier);
+      case BASE.VALUE:
+        return link.value(from.value, "value");
+      case BASE.SOURCE:
+        writer.string(from.source);
+        return link.value(from.variables, "variables");
+    }
+    from satisfies never;
+  }
+
+  /** Fixes what is wanted of the calls of this turn. Called when their messages are about to leave. */
+  settleTurn(): void {
+    const turn = this.#turn;
+    if (turn.length === 0) return;
+    this.#turn = [];
+    const { writer } = this.#context.link;
+    for (const call of turn) {
+      const { awaited, chained } = call;
+      const wanted = awaited || !chained;
+      call.held = chained || !awaited;
+      (call.large?.body ?? writer.bytes)[call.flagsAt] = (wanted ? call.reference ? WANT.REFERENCE : WANT.VALUE : 0) |
+        (call.held ? WANT.HOLD : 0);
+      call.sent = true;
+      if (call.held) this.#collected.register(call, call.id);
+      if (!wanted) continue;
+      call.answered = true;
+      this.#calls.set(call.id, call);
+    }
+    if (this.#calls.size === 0) this.#context.busy(-1);
+  }
+
+  result(call: Call): Promise<unknown> {
+    if (call.awaited) return call.promise;
+    call.awaited = true;
+    if (!call.sent || call.failure) return call.promise;
+    if (!call.answered) {
+      // Sent only to be built upon, and now wanted after all: ask for what is held.
+      const read = this.#issue(call, NOTHING, ACTION.GET, [], call.reference);
+      read.awaited = true;
+      read.promise.then((value) => call.resolve(value), (error) => call.reject(error));
+    }
+    if (call.held) {
+      call.held = false;
+      this.#drop(call.id);
+    }
+    return call.promise;
+  }
+
+  #drop(id: number): void {
+    if (this.#unneeded.push(id) > 1) return;
+    queueMicrotask(() => this.#context.link.afterAll(() => this.#sendUnneeded()));
+  }
+
+  #sendUnneeded(): void {
+    const { link, over } = this.#context;
+    const unneeded = this.#unneeded;
+    this.#unneeded = [];
+    if (over) return;
+    const start = link.begin(MESSAGE.DROP);
+    link.writer.varint(unneeded.length);
+    for (const id of unneeded) link.writer.varint(id);
+    link.commit(start);
+  }
+
+  iterate(_origin: Origin, _path: readonly string[]): AsyncIterator<unknown> {
+    throw new OperationError("Cannot iterate over a remote object: call a method that returns an array");
+  }
+
+  release(holding: Holding): void {
+    this.#context.references.release(holding);
+  }
+
+  /** Reads the number and the value of an answer. */
+  #answer(reader: Reader): { call: Call | undefined; value: unknown; refused: boolean } {
+    const id = reader.varint();
+    const call = this.#calls.get(id);
+    if (!call && (id < 1 || id > this.#last)) throw new ProtocolError(`Cannot find call ${id}, which was answered`);
+    let value, refused = false;
+    try {
+      value = this.#context.decoder.value(reader);
+    } catch (error) {
+      this.#context.references.takeArriving();
+      // What breaks the connection reaches this call with all others.
+      if (!(error instanceof OperationError)) throw error;
+      value = error;
+      refused = true;
+    }
+    if (call) {
+      this.#calls.delete(id);
+      if (this.#waiting === 0) this.#context.busy(-1);
+    }
+    return { call, value, refused };
+  }
+
+  /** Reads a RESULT message. */
+  succeeded(reader: Reader): void {
+    const { call, value, refused } = this.#answer(reader);
+    const arriving = this.#context.references.takeArriving();
+    if (!call) return; // nobody waits any more: what came by reference is given back when it is collected
+    if (refused) call.reject(value);
+    else if (arriving) {
+      complete([value], arriving).then(([value]) => call.resolve(value), (error) => call.reject(error));
+    } else call.resolve(value);
+  }
+
+  /** Reads a FAILURE message. */
+  failed(reader: Reader): void {
+    const { call, value: error } = this.#answer(reader);
+    this.#context.references.takeArriving();
+    if (!call) return;
+    if (error instanceof Error) {
+      const from = call.context as Origin | Base;
+      if (from && "base" in from && from.base === BASE.DEFINED) {
+        const source = this.#context.definitions.sourceOf(this.#context.definitions.define(from.fn));
+        if (source) explainReference(error, source);
+      }
+      joinStacks(error, call.site, this.#context.peer);
+    }
+    call.reject(error);
+  }
+
+  /**
+   * Ends everything that waits.
+   *
+   * @param makeError Makes the error for each.
+   * @param quiet Whether calls that nobody watches are not reported as unhandled.
+   * @returns Whether anybody was told.
+   */
+  clear(makeError: () => DisconnectError, quiet: boolean): boolean {
+    const calls = [...this.#calls.values(), ...this.#turn];
+    if (this.#waiting > 0) this.#context.busy(-1);
+    this.#calls.clear();
+    this.#turn = [];
+    let told = false;
+    for (const call of calls) {
+      if (call.awaited) told = true;
+      else if (quiet || call.chained) call.handled();
+      call.sent = true;
+      const error = makeError();
+      call.failure = { error };
+      call.reject(error);
+    }
+    return told;
+  }
+}

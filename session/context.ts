@@ -1,0 +1,68 @@
+/**
+ * The call that is running: which connection it came over, and its signal. It follows the call across `await` once the asynchronous storage of the
+ * runtime is there; loading that is put off until code that may ask is loaded, as it costs start-up time and makes every `await` dearer.
+ *
+ * @module
+ */
+
+import type { AsyncStorage } from "../runtime/host.ts";
+import { asyncStorage } from "../runtime/host.ts";
+
+/** A call from the peer. */
+export class CallContext {
+  /** The public connection that it came over. */
+  readonly connection: object;
+  #controller: AbortController | undefined;
+  #reason: unknown;
+  #aborted = false;
+
+  constructor(connection: object) {
+    this.connection = connection;
+  }
+
+  /** Aborted when the caller cancels or is gone. */
+  get signal(): AbortSignal {
+    if (!this.#controller) {
+      this.#controller = new AbortController();
+      if (this.#aborted) this.#controller.abort(this.#reason);
+    }
+    return this.#controller.signal;
+  }
+
+  /** Aborts the signal. */
+  abort(reason: unknown): void {
+    this.#aborted = true;
+    this.#reason = reason;
+    this.#controller?.abort(reason);
+  }
+}
+
+let storage: AsyncStorage<CallContext> | undefined;
+let current: CallContext | undefined;
+
+/** Makes {@linkcode currentCall} right across `await`, too, from the calls on that start after the promise. */
+export function followCalls(): Promise<void> | undefined {
+  if (storage) return;
+  const loaded = asyncStorage<CallContext>();
+  if (!(loaded instanceof Promise)) return void (storage = loaded);
+  return loaded.then((it) => {
+    storage ??= it;
+  });
+}
+
+/** Runs `body` as a part of a call. */
+export function runInCall<T>(context: CallContext, body: () => T): T {
+  if (storage) return storage.run(context, body);
+  const outer = current;
+  current = context;
+  try {
+    return body();
+  } finally {
+    current = outer;
+  }
+}
+
+/** The call that we are in, if any. */
+export function currentCall(): CallContext | undefined {
+  return storage?.getStore() ?? current;
+}

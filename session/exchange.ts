@@ -1,0 +1,326 @@
+/**
+ * Modules: which of ours the peer may have, and those that we have from it. Sources are read, packed and made importable in `modules/`; here is who
+ * asks whom for what.
+ *
+ * @module
+ */
+
+import { OperationError, ProtocolError } from "../protocol/errors.ts";
+import type { Decoder } from "../protocol/decoder.ts";
+import { MESSAGE } from "../protocol/messages.ts";
+import type { Reader } from "../protocol/reader.ts";
+import { ExportedNames, resolveExport, splitName } from "../modules/exported_names.ts";
+import type { ModuleGraph } from "../modules/graph.ts";
+import { importModule } from "../modules/installed.ts";
+import { ModuleLoader } from "../modules/loader.ts";
+import type { ModuleSource } from "../modules/source.ts";
+import { packModules, unpackModules } from "../modules/source.ts";
+import { dialling } from "./dialling.ts";
+import type { Link } from "./link.ts";
+import { followCalls } from "./context.ts";
+
+/** How across's own modules are named on every side. */
+const SELF = "@x/across";
+/** Roots that a peer may announce. */
+const ROOT_LIMIT = 100_000;
+
+/** What the exchange of modules needs of the rest of a session. */
+export interface ExchangeContext {
+  readonly link: Link;
+  readonly decoder: Decoder;
+  /** Bytes that an unpacked graph may have. */
+  readonly limit: number;
+  /** Whether we take modules from the peer. */
+  readonly accepts: boolean;
+  /** Put before the ids of the peer's modules here. */
+  readonly prefix: string;
+  /** Settles when it is known whether the peer takes modules from us. */
+  peerAccepts(): Promise<boolean>;
+  /** Functions travel under other names from now on. */
+  renamed(): void;
+}
+
+interface Waiting {
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** What can be exported: a URL or path, or the `import.meta` of a module. */
+export type Exportable = string | URL | ImportMeta;
+
+/** The URL that something to export stands for. */
+function urlOf(module: Exportable): string {
+  if (module instanceof URL) return module.href;
+  if (typeof module === "object" && module !== null && typeof module.url === "string") return module.url;
+  if (typeof module === "string" && module.startsWith("/")) return new URL(module, "file:///").href;
+  if (typeof module === "string" && URL.canParse(module)) return new URL(module).href;
+  throw new TypeError(
+    `Cannot export ${
+      typeof module === "string" ? `"${module}"` : `a ${typeof module}`
+    }: pass a URL, as from import.meta.resolve(), or import.meta`,
+  );
+}
+
+/** Sends and takes modules. */
+export class Exchange {
+  readonly #context: ExchangeContext;
+  /** What we serve; made with the first export. */
+  #graph: ModuleGraph | undefined;
+  readonly #names = new ExportedNames();
+  readonly #loader: ModuleLoader;
+  /** Modules that are loaded here and whose names the peer may use: ours and its own. */
+  readonly #namespaces = new Map<string, object>();
+  /** What was exported already. */
+  readonly #exported = new Set<string>();
+  /** Modules that the peer has, or that are on their way to it. */
+  readonly #sent = new Set<string>();
+  /** The export that is under way: they go one after the other, so that none is sent twice. */
+  #exporting: Promise<void> = Promise.resolve();
+  /** Modules that the peer announced. */
+  readonly #roots = new Set<string>();
+  /** Those of them whose sources are on their way, and what waits for them, in order. */
+  readonly #coming = new Map<string, Promise<void>>();
+  readonly #arrivals: Waiting[] = [];
+  readonly #fetching = new Map<number, Waiting>();
+  readonly #fetched = new Map<string, Promise<void>>();
+  #lastFetch = 0;
+
+  constructor(context: ExchangeContext) {
+    this.#context = context;
+    this.#loader = new ModuleLoader({
+      prefix: context.prefix,
+      fetch: async (id) => {
+        await this.#fetch(id);
+        return [];
+      },
+    });
+  }
+
+  /** How many modules were sent. */
+  get sent(): number {
+    return this.#sent.size;
+  }
+
+  /** See `Connection.export()`. */
+  async export(modules: readonly Exportable[], bindings: object | undefined): Promise<void> {
+    const urls = modules.map(urlOf);
+    if (!await this.#context.peerAccepts()) {
+      throw new OperationError(
+        `Cannot export "${urls[0]}" as the peer does not accept exported modules: pass acceptExportedModules`,
+      );
+    }
+    const turn = this.#exporting.then(() => this.#export(modules, urls, bindings));
+    this.#exporting = turn.catch(() => {});
+    await turn;
+  }
+
+  async #export(modules: readonly Exportable[], urls: readonly string[], bindings: object | undefined): Promise<void> {
+    const graph = this.#graph ??= dialling().graph();
+    const fresh = urls.filter((url) => !this.#exported.has(url));
+    for (const url of fresh) graph.allow(url);
+    const files = fresh.filter((url) => !url.endsWith("/"));
+    const sources = files.length > 0 ? await graph.collect(files, this.#sent) : [];
+    for (let i = 0; i < urls.length; i++) {
+      const url = urls[i]!;
+      if (bindings) {
+        this.#names.bind(url, bindings);
+        this.#namespaces.set(url, bindings);
+      }
+      if (url.endsWith("/") || this.#namespaces.has(url)) continue;
+      if (isMeta(modules[i]!)) this.#nameLater(url, sources);
+      else await this.#name(url);
+    }
+    this.#context.renamed();
+    if (fresh.length > 0) await this.#send(fresh, sources);
+    for (const url of fresh) this.#exported.add(url);
+  }
+
+  /** Learns which function is which export; what does not load here can still be imported over there. */
+  async #name(url: string): Promise<void> {
+    const namespace = await importModule(url).catch(() => undefined);
+    if (!namespace) return;
+    this.#namespaces.set(url, namespace);
+    this.#names.add(url, namespace);
+    this.#context.renamed();
+  }
+
+  /** The same for a module that may be waiting for us in its top level, so that importing it would wait for ever. */
+  #nameLater(url: string, sources: readonly ModuleSource[]): void {
+    const source = sources.find(({ id }) => id === url)?.source;
+    if (source !== undefined) this.#names.addText(url, source);
+    this.#name(url);
+  }
+
+  async #send(roots: readonly string[], sources: readonly ModuleSource[]): Promise<void> {
+    const { link } = this.#context;
+    const modules = await this.#claim(sources);
+    const packed = modules.length > 0 ? await packModules(modules) : undefined;
+    const start = link.begin(MESSAGE.ROOTS);
+    link.writer.u8(packed ? 1 : 0);
+    link.writer.varint(roots.length);
+    for (const root of roots) link.writer.string(root);
+    link.commit(start);
+    if (packed) this.#sendSources(0, packed);
+  }
+
+  /** Marks modules as sent and gives those that were not before, with the entry points of across that they import. */
+  async #claim(sources: readonly ModuleSource[]): Promise<ModuleSource[]> {
+    const modules = sources.filter(({ id }) => !this.#sent.has(id));
+    const entries = new Set<string>();
+    for (const { id, imports } of modules) {
+      this.#sent.add(id);
+      for (const target of Object.values(imports)) {
+        if (target.startsWith(SELF + "/") && !this.#sent.has(target)) entries.add(target);
+      }
+    }
+    for (const id of entries) modules.push(await this.#entry(id));
+    return modules;
+  }
+
+  async #entry(id: string): Promise<ModuleSource> {
+    this.#sent.add(id);
+    return {
+      id,
+      kind: "js",
+      source: await dialling().entrySource(id),
+      imports: { [SELF]: SELF },
+      at: [],
+    };
+  }
+
+  /** In the order of the calls: sources never overtake sources that they may rely on. */
+  #sendSources(request: number, answer: unknown): void {
+    const { link } = this.#context;
+    link.afterAll(() => {
+      const start = link.begin(MESSAGE.MODULES);
+      link.writer.varint(request);
+      link.value(answer, "modules");
+      link.commit(start);
+    });
+  }
+
+  /** Reads a FETCH message. */
+  asked(reader: Reader): void {
+    const request = reader.varint(), id = reader.string();
+    this.#serve(id).then(
+      (packed) => this.#sendSources(request, packed),
+      (error) => this.#sendSources(request, new OperationError(error.message)),
+    );
+  }
+
+  async #serve(id: string): Promise<Uint8Array> {
+    await this.#exporting;
+    if (id.startsWith(SELF + "/")) return packModules(this.#sent.has(id) ? [] : [await this.#entry(id)]);
+    if (!this.#graph?.serves(id)) throw new OperationError(`Cannot import "${id}" as it was not exported`);
+    return packModules(await this.#claim(await this.#graph.collect([id], this.#sent)));
+  }
+
+  /** Reads a ROOTS message. */
+  announced(reader: Reader): void {
+    const follow = reader.u8() === 1;
+    const arrival = follow ? this.#arrival() : undefined;
+    for (let left = reader.varint(); left > 0; left--) {
+      const root = reader.string();
+      if (!this.#context.accepts) continue;
+      if (this.#roots.size >= ROOT_LIMIT) throw new ProtocolError("Too many modules were announced");
+      this.#roots.add(root);
+      if (arrival) this.#coming.set(root, arrival);
+    }
+  }
+
+  #arrival(): Promise<void> {
+    const promise = new Promise<void>((resolve, reject) => this.#arrivals.push({ resolve, reject }));
+    promise.catch(() => {});
+    return promise;
+  }
+
+  /** Reads a MODULES message. */
+  arrived(reader: Reader): void {
+    const request = reader.varint();
+    const waiting = request === 0 ? this.#arrivals.shift() : this.#fetching.get(request);
+    this.#fetching.delete(request);
+    if (!waiting) throw new ProtocolError("Modules arrived that were not announced or asked for");
+    const answer = this.#context.decoder.value(reader);
+    if (!(answer instanceof Uint8Array)) return waiting.reject(answer);
+    if (!this.#context.accepts) return waiting.reject(new OperationError("Exported modules are not accepted here"));
+    this.#install(answer).then(waiting.resolve, waiting.reject);
+  }
+
+  async #install(packed: Uint8Array): Promise<void> {
+    const modules = await unpackModules(packed, this.#context.limit);
+    // Modules that import across may ask which call they are in.
+    if (modules.some(({ imports }) => Object.values(imports).some((target) => target.startsWith(SELF)))) {
+      await followCalls();
+    }
+    this.#loader.install(modules);
+  }
+
+  /** Has a module of the peer's installed, if it is one. */
+  async #fetch(id: string): Promise<void> {
+    await this.#coming.get(id);
+    if (this.#loader.source(id) || !this.#announces(id)) return;
+    let fetched = this.#fetched.get(id);
+    if (!fetched) {
+      const request = ++this.#lastFetch;
+      fetched = new Promise<void>((resolve, reject) => this.#fetching.set(request, { resolve, reject }));
+      this.#fetched.set(id, fetched);
+      fetched.catch(() => this.#fetched.delete(id)); // it may be there the next time
+      const { link } = this.#context;
+      const start = link.begin(MESSAGE.FETCH);
+      link.writer.varint(request);
+      link.writer.string(id);
+      link.commit(start);
+    }
+    await fetched;
+  }
+
+  #announces(id: string): boolean {
+    if (!this.#context.accepts) return false;
+    if (this.#roots.has(id) || id.startsWith(SELF + "/")) return true;
+    for (let at = id.lastIndexOf("/"); at > 0; at = id.lastIndexOf("/", at - 1)) {
+      if (this.#roots.has(id.slice(0, at + 1))) return true;
+    }
+    return false;
+  }
+
+  /** The name under which the peer knows a function or class, if any. */
+  nameOf(fn: object): string | undefined {
+    return this.#names.nameOf(fn);
+  }
+
+  /** What an exported name means, here or in a module of the peer. */
+  resolveExported(name: string): unknown {
+    const [id, path] = splitName(name);
+    const namespace = this.#namespaces.get(id);
+    if (namespace) return resolveExport(namespace, path, id);
+    return this.import(id).then((namespace) => resolveExport(namespace, path, id));
+  }
+
+  /** Imports a module: the peer's, else one of the runtime's own. */
+  async import(specifier: string): Promise<object> {
+    await this.#fetch(specifier);
+    const namespace = await this.#loader.import(specifier);
+    if (this.#loader.source(specifier) && !this.#namespaces.has(specifier)) {
+      this.#namespaces.set(specifier, namespace);
+      this.#names.add(specifier, namespace);
+      this.#context.renamed();
+    }
+    return namespace;
+  }
+
+  /** A stack with the names that files have on the peer's side. */
+  originalStack(stack: string): string {
+    return this.#loader.originalStack(stack);
+  }
+
+  /** Nothing will arrive any more. */
+  clear(error: unknown): void {
+    for (const waiting of [...this.#arrivals.splice(0), ...this.#fetching.values()]) waiting.reject(error);
+    this.#fetching.clear();
+    this.#loader.forget();
+  }
+}
+
+function isMeta(module: Exportable): boolean {
+  return typeof module === "object" && !(module instanceof URL);
+}

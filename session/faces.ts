@@ -1,0 +1,337 @@
+/**
+ * The faces of what lives on the other side, as ES proxies: of an object ({@linkcode RemoteFace}), of a path from one ({@linkcode PathFace}) and of
+ * the result of an operation ({@linkcode ResultFace}). They translate what a program does to them into operations, and send nothing themselves.
+ *
+ * @module
+ */
+
+import { OperationError } from "../protocol/errors.ts";
+import { ACTION } from "../protocol/messages.ts";
+import type { Call } from "./call.ts";
+
+/** An object of the peer that we hold a reference to: how often it was received, so that we can give it back. */
+export interface Holding {
+  /** Its number over there. */
+  readonly handle: number;
+  /** What it is, for people. */
+  readonly name: string;
+  /** How many of its references we have; 0 when it was released. */
+  count: number;
+}
+
+/** Where an operation starts: a reference, the result of another operation, or what the peer exposes. */
+export type Origin = RemoteFace | Call | undefined;
+
+/** What faces need of their session. */
+export interface Operator {
+  /** The public connection. */
+  readonly connection: object;
+  /**
+   * Issues an operation.
+   *
+   * @param origin Where it starts.
+   * @param path Names of properties to follow from there.
+   * @param action What to do then, one of `ACTION`.
+   * @param args What to do it with.
+   * @param reference Whether a reference to the result is wanted.
+   */
+  operate(origin: Origin, path: readonly string[], action: number, args: readonly unknown[], reference: boolean): Call;
+  /** Marks a call as awaited and gives the promise of its result. */
+  result(call: Call): Promise<unknown>;
+  /** Iterates over what a path leads to. */
+  iterate(origin: Origin, path: readonly string[]): AsyncIterator<unknown>;
+  /** Gives a reference back. */
+  release(holding: Holding): void;
+}
+
+/** The key under which a proxy gives its face. Nobody outside of this file can ask for it. */
+const FACE = Symbol("face");
+const NOTHING: readonly string[] = [];
+
+/** The names that are never looked up over there. */
+export function isHidden(name: string): boolean {
+  return name.startsWith("_") || name === "constructor" || name === "prototype" || name === "then";
+}
+
+/**
+ * What proxies are made around: callable and constructible, without properties that a proxy would have to show. Runtimes print the target of a
+ * proxy in its place, hence its own printing methods.
+ */
+function makeTarget(describe: () => string): object {
+  const target = function () {}.bind(undefined);
+  for (const name of ["Deno.customInspect", "nodejs.util.inspect.custom"]) {
+    Object.defineProperty(target, Symbol.for(name), { value: describe, configurable: true });
+  }
+  return target;
+}
+
+/** Paths and results come and go with every call: they share a target. */
+const passing = makeTarget(() => "Remote <result>");
+
+/** What the three kinds of faces share: building paths, and everything that is answered here. */
+export abstract class Face implements ProxyHandler<object> {
+  readonly operator: Operator;
+  /** Where operations on this face start. */
+  abstract readonly origin: Origin;
+  /** What leads from there to what this is the face of. */
+  readonly path: readonly string[];
+
+  constructor(operator: Operator, path: readonly string[]) {
+    this.operator = operator;
+    this.path = path;
+  }
+
+  /** The proxy of this face. */
+  get proxy(): object {
+    return new Proxy(this instanceof RemoteFace ? makeTarget(() => this.describe()) : passing, this);
+  }
+
+  /** How it is printed. */
+  abstract describe(): string;
+
+  /** What asking for `then`, `catch` and `finally` gives; undefined where the proxy is no promise. */
+  abstract promise(): Promise<unknown> | undefined;
+
+  /** @throws {OperationError} If nothing can be built upon it any more. */
+  chain(): void {}
+
+  get(target: object, key: string | symbol, receiver: unknown): unknown {
+    if (typeof key === "string") {
+      switch (key) {
+        case "then":
+          if (!(this instanceof RemoteFace)) return this.#then;
+          return;
+        case "catch":
+        case "finally":
+          // deno-lint-ignore no-explicit-any -- `then`, `catch` and `finally` take what a promise's own do
+          if (!(this instanceof RemoteFace)) return (...args: any[]) => (this.promise() as any)[key](...args);
+          break;
+        case "toString":
+        case "valueOf":
+        case "inspect":
+          return () => this.describe();
+        case "toJSON":
+          return () => {
+            throw new TypeError(`Cannot turn ${this.describe()} into JSON: use copy() to get a local copy first`);
+          };
+      }
+      if (isHidden(key)) return;
+      this.chain();
+      return new PathFace(this.operator, this.origin, [...this.path, key]).proxy;
+    }
+    switch (key) {
+      case FACE:
+        return this;
+      case Symbol.toPrimitive:
+        return () => this.describe();
+      case Symbol.toStringTag:
+        return "Remote";
+      case Symbol.asyncIterator:
+        return () => this.operator.iterate(this.origin, this.path);
+      case Symbol.dispose:
+        return () => release(receiver);
+      case Symbol.asyncDispose:
+        return () => this.#dispose(receiver);
+    }
+    return Reflect.get(target, key);
+  }
+
+  readonly #then = (resolved?: (value: unknown) => unknown, rejected?: (error: unknown) => unknown): Promise<unknown> =>
+    this.promise()!.then(resolved, rejected);
+
+  async #dispose(proxy: unknown): Promise<void> {
+    try {
+      await this.operator.operate(this.origin, this.path, ACTION.DISPOSE, [], false).promise;
+    } finally {
+      release(proxy);
+    }
+  }
+
+  apply(_target: object, _this: unknown, args: unknown[]): object {
+    return this.#operate(ACTION.CALL, args, false);
+  }
+
+  construct(_target: object, args: unknown[]): object {
+    return this.#operate(ACTION.NEW, args, true);
+  }
+
+  #operate(action: number, args: unknown[], reference: boolean): object {
+    this.chain();
+    return new ResultFace(this.operator, this.operator.operate(this.origin, this.path, action, args, reference)).proxy;
+  }
+
+  set(_target: object, key: string | symbol): never {
+    throw new TypeError(`Cannot assign "${String(key)}" of ${this.describe()}: use set(proxy, key, value)`);
+  }
+
+  defineProperty(_target: object, key: string | symbol): never {
+    throw new TypeError(`Cannot define "${String(key)}" of ${this.describe()}: use set(proxy, key, value)`);
+  }
+
+  deleteProperty(_target: object, key: string | symbol): never {
+    throw new TypeError(`Cannot delete "${String(key)}" of ${this.describe()}: use del(proxy, key)`);
+  }
+
+  has(_target: object, key: string | symbol): boolean {
+    if (typeof key === "symbol") return key === Symbol.asyncIterator;
+    throw new TypeError(`Cannot look for "${key}" in ${this.describe()}: use has(proxy, key)`);
+  }
+
+  getPrototypeOf(): null {
+    return null; // never instanceof anything
+  }
+
+  setPrototypeOf(): false {
+    return false;
+  }
+
+  preventExtensions(): false {
+    return false;
+  }
+
+  ownKeys(): [] {
+    return [];
+  }
+
+  getOwnPropertyDescriptor(): undefined {}
+}
+
+/** The face of an object over there. Not a promise, so that async functions may return its proxy. */
+export class RemoteFace extends Face {
+  /** The reference; absent for what the peer exposes. */
+  readonly holding: Holding | undefined;
+
+  constructor(operator: Operator, holding: Holding | undefined) {
+    super(operator, NOTHING);
+    this.holding = holding;
+  }
+
+  get origin(): Origin {
+    return this;
+  }
+
+  describe(): string {
+    return `Remote <${this.holding?.name ?? "root"}>`;
+  }
+
+  promise(): undefined {}
+}
+
+/** The face of something that a path leads to. Awaiting it reads it, at most once. */
+export class PathFace extends Face {
+  readonly origin: Origin;
+  #read: Call | undefined;
+
+  constructor(operator: Operator, origin: Origin, path: readonly string[]) {
+    super(operator, path);
+    this.origin = origin;
+  }
+
+  describe(): string {
+    const base = this.origin instanceof RemoteFace ? this.origin.describe().slice(8, -1) : "result";
+    return `Remote <${base}.${this.path.join(".")}>`;
+  }
+
+  promise(): Promise<unknown> {
+    this.#read ??= this.operator.operate(this.origin, this.path, ACTION.GET, [], false);
+    return this.operator.result(this.#read);
+  }
+}
+
+/** The face of the result of an operation. */
+export class ResultFace extends Face {
+  readonly call: Call;
+
+  constructor(operator: Operator, call: Call) {
+    super(operator, NOTHING);
+    this.call = call;
+  }
+
+  get origin(): Origin {
+    return this.call;
+  }
+
+  describe(): string {
+    return "Remote <result>";
+  }
+
+  promise(): Promise<unknown> {
+    return this.operator.result(this.call);
+  }
+
+  override chain(): void {
+    this.call.chain();
+  }
+}
+
+/** The face behind a proxy; undefined for everything else. */
+export function faceOf(value: unknown): Face | undefined {
+  if (typeof value !== "function") return;
+  const face = (value as { [FACE]?: unknown })[FACE];
+  return face instanceof Face ? face : undefined;
+}
+
+function needFace(value: unknown, verb: string): Face {
+  return faceOf(value) ?? fail(`Cannot ${verb} something that is not a proxy, path or result of a connection`);
+}
+
+function fail(message: string): never {
+  throw new TypeError(message);
+}
+
+/** See {@linkcode isProxy}. */
+export function isRemote(value: unknown): boolean {
+  return faceOf(value) instanceof RemoteFace;
+}
+
+/** See `mod.ts`: the public functions on proxies. */
+export function release(value: unknown): void {
+  const face = needFace(value, "release");
+  if (face instanceof RemoteFace && face.holding) face.operator.release(face.holding);
+  if (face instanceof ResultFace) {
+    face.promise().then((it) => faceOf(it) instanceof RemoteFace && release(it), () => {});
+  }
+}
+
+/** A promise of a proxy of what `value` refers to. */
+export function keepResult(value: unknown): object {
+  const { operator, origin, path, ...face } = needFaceParts(value, "keep");
+  const call = face.call;
+  if (call && !call.sent) {
+    call.reference = true;
+    return value as object;
+  }
+  call?.chain();
+  return new ResultFace(operator, operator.operate(origin, path, ACTION.GET, [], true)).proxy;
+}
+
+function needFaceParts(
+  value: unknown,
+  verb: string,
+): { operator: Operator; origin: Origin; path: readonly string[]; call: Call | undefined } {
+  const face = needFace(value, verb);
+  const { operator, origin, path } = face;
+  return { operator, origin, path, call: face instanceof ResultFace ? face.call : undefined };
+}
+
+/** A copy of what `value` refers to. */
+export function copyOf(value: unknown): Promise<unknown> {
+  const face = needFace(value, "copy");
+  const { operator, origin, path } = face;
+  return face.promise() ?? operator.result(operator.operate(origin, path, ACTION.GET, [], false));
+}
+
+/** Sets, deletes or looks for a property of what `value` refers to. */
+export function changeProperty(
+  value: unknown,
+  action: number,
+  key: unknown,
+  args: readonly unknown[],
+): Promise<unknown> {
+  const face = needFace(value, "change");
+  if (typeof key !== "string" && typeof key !== "number") fail("Cannot use a symbol as the name of a remote property");
+  const name = String(key);
+  if (isHidden(name)) throw new OperationError(`Cannot reach "${name}": the name is not public`);
+  face.chain();
+  return face.operator.result(face.operator.operate(face.origin, [...face.path, name], action, args, false));
+}

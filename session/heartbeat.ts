@@ -1,0 +1,81 @@
+/**
+ * Watching over time: showing the peer that we are alive, and finding out that it is not. The clock is looked at only now and then; what happens in
+ * between sets flags.
+ *
+ * @module
+ */
+
+import { idleTimeout } from "../runtime/host.ts";
+import type { Link } from "./link.ts";
+
+/** How often per timeout the clock is looked at: nothing was sent for at most half of it when an idle frame goes out. */
+const TICKS = 4;
+
+/** What happens when time is up. */
+export function timeoutError(message: string): Error {
+  return new DOMException(message, "TimeoutError");
+}
+
+/** Watches one connection. */
+export class Heartbeat {
+  readonly #link: Link;
+  readonly #timeout: number;
+  readonly #fail: (error: Error) => void;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  /** Ticks in a row without a sign of life. */
+  #quiet = 0;
+  /** To be set when anything arrives. */
+  received = false;
+
+  /**
+   * @param link Where idle frames go.
+   * @param timeout Our timeout in milliseconds.
+   * @param fail Gets what to end the connection with.
+   */
+  constructor(link: Link, timeout: number, fail: (error: Error) => void) {
+    this.#link = link;
+    this.#timeout = timeout;
+    this.#fail = fail;
+    this.#after(timeout, () => fail(timeoutError(`The peer did not answer within ${timeout} ms`)));
+  }
+
+  #after(ms: number, then: () => void): void {
+    if (ms !== Infinity) this.#timer = idleTimeout(then, ms);
+  }
+
+  /**
+   * The handshake is done.
+   *
+   * @param peerTimeout The peer's timeout in milliseconds.
+   */
+  start(peerTimeout: number): void {
+    clearTimeout(this.#timer);
+    const period = Math.max(1, Math.min(this.#timeout, peerTimeout) / TICKS);
+    this.#next(period, performance.now() + period);
+  }
+
+  #next(period: number, due: number): void {
+    this.#after(period, () => {
+      const now = performance.now();
+      // Having been stopped or busy ourselves, we cannot tell how long the peer was silent: what it sent meanwhile is read first.
+      const overslept = now - due > period;
+      const link = this.#link;
+      if (this.received || overslept) this.#quiet = 0;
+      else if (++this.#quiet * period >= this.#timeout) {
+        return this.#fail(timeoutError(`The peer was silent for ${this.#timeout} ms`));
+      }
+      this.received = false;
+      if (!overslept && link.writingSince > 0 && now - link.writingSince > this.#timeout) {
+        return this.#fail(timeoutError(`The peer took no data for ${this.#timeout} ms`));
+      }
+      if (!link.active && !link.writing) link.idle();
+      link.active = false;
+      this.#next(period, now + period);
+    });
+  }
+
+  /** Ends the watch. */
+  stop(): void {
+    clearTimeout(this.#timer);
+  }
+}

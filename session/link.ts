@@ -1,0 +1,239 @@
+/**
+ * Sending messages: one turn of the event loop, one write. The layer between the parts of a session, which encode messages into
+ * {@linkcode Link.writer}, and the wire. What arrives does not come through here (`session.ts`).
+ *
+ * @module
+ */
+
+import { Encoder } from "../protocol/encoder.ts";
+import { OperationError } from "../protocol/errors.ts";
+import type { EncodeContext } from "../protocol/encoder.ts";
+import type { LargeMessage } from "../protocol/outbox.ts";
+import { Outbox } from "../protocol/outbox.ts";
+import type { Writer } from "../protocol/writer.ts";
+import type { Wire } from "../transports/wire.ts";
+
+/**
+ * Turns of the microtask queue between the first message and the write. `await` of a result of ours calls its `then` one turn late, and only
+ * then is known whether the value is wanted; one more for an `async` function that returns it.
+ */
+const SETTLING_TURNS = 3;
+
+/** What parts of a session need to send messages. */
+export class Link {
+  readonly #wire: Wire;
+  readonly #failed: (error: unknown) => void;
+  readonly #outbox: Outbox;
+  readonly #encoder: Encoder;
+  /** DEFINE messages that the message being encoded turned out to need before it. */
+  readonly #before: ((writer: Writer) => void)[] = [];
+  readonly #late: { readonly after: number; readonly send: () => void }[] = [];
+  #scheduled = false;
+  #turns = 0;
+  #writing = false;
+  #encoding = false;
+  #idle: (() => void) | undefined;
+  /** Whether frames may leave: after the peer's superblock was seen. */
+  open = false;
+  /** Where in the writer the message starts that was committed last, if it is a small one: for patching. */
+  start = 0;
+  /** Called before each write, while the messages in it can still be changed. */
+  beforeFlush: () => void = () => {};
+  /** Set by each write, for the heartbeat to look at and clear. */
+  active = false;
+  /** When the write that is under way began, in the clock's milliseconds; 0 when there is none. */
+  writingSince = 0;
+  /** Bytes written so far, BIOS sources included. */
+  bytes = 0;
+
+  /**
+   * @param wire Where bytes go.
+   * @param context How the encoder writes what is not a plain value.
+   * @param limit Bytes that one message may have.
+   * @param failed Gets the error of a write that failed.
+   */
+  constructor(wire: Wire, context: EncodeContext, limit: number, failed: (error: unknown) => void) {
+    this.#wire = wire;
+    this.#failed = failed;
+    this.#outbox = new Outbox(limit);
+    this.#encoder = new Encoder(context);
+  }
+
+  /** Where the current message is encoded. */
+  get writer(): Writer {
+    return this.#outbox.writer;
+  }
+
+  /** Messages sent so far. */
+  get messages(): number {
+    return this.#outbox.messages;
+  }
+
+  /**
+   * Starts a message, which {@linkcode commit} or {@linkcode rollback} must end before another can be started.
+   *
+   * @throws {OperationError} If a message is being encoded.
+   */
+  begin(kind: number): number {
+    // Encoding runs getters, which may be anything.
+    if (this.#encoding) {
+      throw new OperationError("Cannot start an operation while the arguments of another are being read");
+    }
+    this.#encoding = true;
+    const start = this.#outbox.begin();
+    this.#encoder.begin();
+    this.#before.length = 0;
+    this.writer.u8(kind);
+    return start;
+  }
+
+  /**
+   * Encodes one value into the current message.
+   *
+   * @param where What error messages call the value.
+   * @throws {OperationError} If it cannot travel; the message must be rolled back then.
+   */
+  value(value: unknown, where: string): void {
+    this.#encoder.value(this.writer, value, where);
+  }
+
+  /** Puts a small message before the one that is being encoded. */
+  before(write: (writer: Writer) => void): void {
+    this.#before.push(write);
+  }
+
+  /** Ends the current message, to be sent at the end of the turn. `kept` lives until it has left. */
+  commit(start: number, kept?: unknown): LargeMessage | undefined {
+    if (this.#before.length > 0) start = this.#insert(start);
+    this.start = start;
+    this.#encoding = false;
+    const large = this.#outbox.commit(start, this.#encoder.segments, kept);
+    this.schedule();
+    return large;
+  }
+
+  /** Makes room for the messages that must go before the current one. */
+  #insert(start: number): number {
+    const writer = this.writer;
+    const message = writer.bytes.slice(start, writer.position);
+    this.#outbox.rollback(start);
+    for (const write of this.#before.splice(0)) {
+      const before = this.#outbox.begin();
+      write(writer);
+      this.#outbox.commit(before, [], undefined, true);
+    }
+    start = writer.position;
+    writer.raw(message);
+    return start;
+  }
+
+  /** Forgets the current message. */
+  rollback(start: number): void {
+    this.#encoding = false;
+    this.#outbox.rollback(start);
+  }
+
+  /** Stops sending a message of which not all has left. */
+  abandon(message: LargeMessage): void {
+    this.#outbox.abandon(message);
+    this.schedule();
+  }
+
+  /**
+   * Calls `send` when all messages that were issued so far have left, at once if they have: for what must not overtake.
+   */
+  afterAll(send: () => void): void {
+    if (this.#outbox.oldest === Infinity) send();
+    else this.#late.push({ after: this.#outbox.newest, send });
+  }
+
+  /** Sends a frame that says that we are alive. */
+  idle(): void {
+    this.#outbox.idle();
+    this.flush();
+  }
+
+  /**
+   * Lets messages leave from now on.
+   *
+   * @param before Bytes that go before them, in the same write.
+   * @param greet Encodes the first message; what was encoded earlier follows it.
+   */
+  openWith(before: Uint8Array | undefined, greet: () => void): void {
+    this.beforeFlush(); // while the places of flags are what they were
+    const { writer } = this;
+    const waiting = writer.bytes.slice(0, writer.position);
+    writer.position = 0;
+    if (before) writer.raw(before);
+    greet();
+    writer.raw(waiting);
+    this.open = true;
+    this.schedule();
+  }
+
+  /** Has {@linkcode flush} called at the end of the turn. */
+  schedule(): void {
+    this.#turns = SETTLING_TURNS; // counted from the last message, or its `then` would come too late
+    if (this.#scheduled || !this.open) return;
+    this.#scheduled = true;
+    queueMicrotask(this.#turn);
+  }
+
+  readonly #turn = (): void => {
+    if (--this.#turns > 0) queueMicrotask(this.#turn);
+    else this.flush();
+  };
+
+  /** Writes what there is, unless a write is under way: then it follows. */
+  flush(): void {
+    this.#scheduled = false;
+    if (this.#writing || !this.open) return;
+    this.beforeFlush();
+    for (let bytes = this.#outbox.take(); bytes; bytes = this.#outbox.take()) {
+      if (this.#late.length > 0) this.#sendLate();
+      if (!this.write(bytes)) return;
+      this.beforeFlush();
+    }
+    const idle = this.#idle;
+    this.#idle = undefined;
+    idle?.();
+  }
+
+  /** Writes bytes as they are. Returns whether that is done; if not, what follows is written when it is. */
+  write(bytes: Uint8Array<ArrayBuffer>): boolean {
+    this.active = true;
+    this.bytes += bytes.length;
+    const done = this.#wire.write(bytes);
+    if (!done) {
+      this.#outbox.recycle(bytes);
+      return true;
+    }
+    this.#writing = true;
+    this.writingSince = performance.now();
+    done.then(() => {
+      this.#writing = false;
+      this.writingSince = 0;
+      this.#outbox.recycle(bytes);
+      this.flush();
+    }, this.#failed); // and it stays `writing`: nothing leaves any more
+    return false;
+  }
+
+  /** Whether a write is under way. */
+  get writing(): boolean {
+    return this.#writing;
+  }
+
+  /** Resolves when everything that was issued so far has been written. */
+  drained(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#idle = resolve;
+      this.schedule();
+    });
+  }
+
+  #sendLate(): void {
+    const oldest = this.#outbox.oldest;
+    while (this.#late.length > 0 && this.#late[0]!.after < oldest) this.#late.shift()!.send();
+  }
+}

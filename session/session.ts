@@ -1,0 +1,558 @@
+/**
+ * One connection from its first to its last byte: opening, greeting, taking messages apart, watching over time, and closing. What the messages ask
+ * for is done by the parts that are put together here: `caller.ts`, `callee.ts`, `references.ts`, `definitions.ts`, `exchange.ts`.
+ *
+ * @module
+ */
+
+import { Decoder } from "../protocol/decoder.ts";
+import { DisconnectError, ProtocolError } from "../protocol/errors.ts";
+import { Inbox } from "../protocol/frames.ts";
+import { MESSAGE } from "../protocol/messages.ts";
+import type { Options } from "../protocol/options.ts";
+import { Reader } from "../protocol/reader.ts";
+import { Opening, superblock } from "../protocol/superblock.ts";
+import type { Wire } from "../transports/wire.ts";
+import { Callee } from "./callee.ts";
+import { Caller } from "./caller.ts";
+import { followCalls } from "./context.ts";
+import { debug } from "./debug.ts";
+import { dialling } from "./dialling.ts";
+import { Definitions } from "./definitions.ts";
+import type { Exportable } from "./exchange.ts";
+import { Exchange } from "./exchange.ts";
+import { Heartbeat } from "./heartbeat.ts";
+import { Hold } from "./hold.ts";
+import { Link } from "./link.ts";
+import type { ConnectionStatus, Hello, PeerInfo } from "./peer.ts";
+import { makeHello, readHello } from "./peer.ts";
+import { References } from "./references.ts";
+import { deferred, ignore, within } from "./waiting.ts";
+import type { Deferred } from "./waiting.ts";
+
+/** How long a lost process is given to say how it ended, before its callers are told without. Milliseconds. */
+const LAST_WORDS = 300;
+/** How long `close()` waits for a child when `timeout` is off. Milliseconds. */
+const CHILD_TIMEOUT = 60_000;
+
+/** The options that a session knows. */
+export type SessionOptions = Pick<Options, "timeout" | "acceptExportedModules" | "maxMessageSize" | "expose">;
+
+/** What a session is told. */
+export interface SessionInit {
+  readonly wire: Wire;
+  readonly options: SessionOptions;
+  /** Whether the peer may start things here. */
+  readonly acceptCalls: boolean;
+  /** The public connection. */
+  readonly connection: object;
+  /** Whether this end was booted by its peer, which owns the process. */
+  readonly booted: boolean;
+  /** Whether the wire keeps the process alive all the time, as it is the purpose of the process. */
+  readonly steady: boolean;
+}
+
+const NO_SEGMENTS: readonly ArrayBuffer[] = [];
+let count = 0;
+
+/** Everything about one connection but its public face. */
+export class Session {
+  readonly #init: SessionInit;
+  readonly #wire: Wire;
+  readonly #timeout: number;
+  readonly #inbox: Inbox;
+  readonly #opening = new Opening();
+  readonly #reader = new Reader();
+  readonly #decoder: Decoder;
+  readonly #link: Link;
+  readonly #references: References;
+  readonly #definitions: Definitions;
+  readonly #callee: Callee;
+  readonly #exchange: Exchange;
+  /** Operations that we ask the peer for. */
+  readonly caller: Caller;
+  /** Messages that came while a class was loaded that they need. */
+  #stalled: (() => void)[] | undefined;
+
+  #opened = false;
+  #hello: Hello | undefined;
+  #bios: string | undefined;
+  /** Set once nothing can be asked any more. */
+  #over: DisconnectError | undefined;
+  /** What broke the connection, until somebody was told. */
+  #failure: { readonly error: unknown } | undefined;
+  #told = false;
+  #saidGoodbye = false;
+  #heardGoodbye = false;
+  #cancelled = false;
+  #ended = false;
+  #closing: Promise<void> | undefined;
+  #closed = false;
+
+  readonly #ready: Deferred<void> = deferred();
+  readonly #accepting: Deferred<boolean> = deferred();
+  readonly #finished: Deferred<void> = deferred();
+
+  readonly #hold: Hold;
+  readonly #heartbeat: Heartbeat;
+  /** Bytes received so far. */
+  #bytes = 0;
+  #messages = 0;
+
+  /** Starts talking over a wire at once. */
+  constructor(init: SessionInit) {
+    this.#init = init;
+    this.#wire = init.wire;
+    const { options, connection, acceptCalls } = init;
+    this.#timeout = options.timeout;
+    // deno-lint-ignore no-this-alias -- the parts read some of what changes through getters
+    const session = this;
+    const limit = options.maxMessageSize;
+    this.#inbox = new Inbox((bytes, start, end, segments) => this.#receive(bytes, start, end, segments), limit);
+    this.#link = new Link(
+      this.#wire,
+      {
+        classId: (constructor) => this.#definitions.classNumber(constructor),
+        external: (writer, value) => this.#references.encode(writer, value),
+      },
+      limit,
+      (error) => this.#fail(error),
+    );
+    this.#decoder = new Decoder({
+      classById: (number) => this.#definitions.classById(number),
+      external: (reader) => this.#references.decode(reader),
+      error: (error) => this.#restack(error),
+    });
+    const link = this.#link, decoder = this.#decoder;
+    this.#hold = new Hold(this.#wire, init.steady);
+    this.#heartbeat = new Heartbeat(link, this.#timeout, (error) => this.#fail(error));
+    const busy = (change: 1 | -1) => this.#hold.change(change);
+    this.#exchange = new Exchange({
+      link,
+      decoder,
+      limit,
+      accepts: options.acceptExportedModules,
+      prefix: init.booted ? "" : `across:/${++count}/`,
+      peerAccepts: () => this.#accepting.promise,
+      renamed: () => this.#definitions.reconsider(),
+    });
+    this.#definitions = new Definitions({
+      link,
+      acceptCalls,
+      exportedName: (fn) => this.#exchange.nameOf(fn),
+      resolveExported: (name) => this.#exchange.resolveExported(name),
+    });
+    this.#references = new References({
+      link,
+      exposed: options.expose,
+      get operator() {
+        return session.caller;
+      },
+      define: (fn) => this.#definitions.define(fn),
+      classNumber: (fn) => this.#definitions.classNumber(fn),
+      defined: (number) => this.#definitions.get(number),
+      held: (id) => this.#callee.held(id),
+      follow: (base, path) => this.#callee.follow(base, path),
+    });
+    const references = this.#references, definitions = this.#definitions;
+    this.#callee = new Callee({
+      link,
+      decoder,
+      references,
+      definitions,
+      connection,
+      acceptCalls,
+      exposed: options.expose,
+      importModule: (specifier) => this.#exchange.import(specifier),
+      busy,
+    });
+    this.caller = new Caller({
+      link,
+      decoder,
+      references,
+      definitions,
+      connection,
+      busy,
+      get peer() {
+        return session.#peerName();
+      },
+      get over() {
+        return session.#over;
+      },
+    });
+    link.beforeFlush = () => this.caller.settleTurn();
+    this.#ready.promise.catch(ignore);
+    this.#accepting.promise.catch(ignore);
+    this.#start();
+  }
+
+  #start(): void {
+    const wire = this.#wire;
+    wire.opened?.catch((error) => this.#fail(error));
+    wire.start({
+      data: (chunk) => this.#data(chunk),
+      end: (error) => this.#end(error),
+    });
+    this.#link.write(superblock());
+  }
+
+  // Arriving
+
+  #data(chunk: Uint8Array): void {
+    if (this.#over && !this.#saidGoodbye) return;
+    this.#heartbeat.received = true;
+    this.#bytes += chunk.length;
+    try {
+      if (this.#opened) return this.#inbox.push(chunk);
+      for (let found = this.#opening.feed(chunk); found; found = this.#opening.feed(new Uint8Array(0))) {
+        if (found.kind === "superblock") {
+          this.#opened = true;
+          this.#open();
+          if (found.rest.length > 0) this.#inbox.push(found.rest);
+          return;
+        }
+        this.#answerBios(found.runtime);
+      }
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  /** The peer is an interpreter that waits for the core: it gets it, and everything that we have to say, in one go. */
+  async #answerBios(runtime: string): Promise<void> {
+    if (this.#bios !== undefined) throw new ProtocolError("The peer greeted twice");
+    this.#bios = runtime;
+    debug(1, () => `booting ${runtime}`);
+    try {
+      const core = await dialling().coreSource();
+      const length = new TextEncoder().encode(String(core.length).padStart(8, "0"));
+      this.#open(concatenate(length, core, superblock()));
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  /** Says hello, and all that was asked for meanwhile. `before` goes first, in the same write. */
+  #open(before?: Uint8Array<ArrayBuffer>): void {
+    const link = this.#link;
+    if (link.open || this.#over) return;
+    const { options, acceptCalls } = this.#init;
+    const hello = makeHello(options.timeout, options.acceptExportedModules, acceptCalls);
+    link.openWith(before, () => {
+      const start = link.begin(MESSAGE.HELLO);
+      link.value(hello, "hello");
+      link.commit(start);
+    });
+    // What a BIOS boots takes modules; one need not wait for it to say so.
+    if (this.#bios !== undefined) this.#accepting.resolve(true);
+  }
+
+  #receive(bytes: Uint8Array, start: number, end: number, segments: readonly ArrayBuffer[]): void {
+    const kind = bytes[start];
+    // What a loading module may wait for itself is let through; everything else keeps its order.
+    if (this.#stalled && !(kind === MESSAGE.RESULT || kind === MESSAGE.FAILURE || kind === MESSAGE.MODULES)) {
+      const copy = bytes.slice(start, end);
+      this.#stalled.push(() => this.#receive(copy, 0, copy.length, segments));
+      return;
+    }
+    this.#messages++;
+    try {
+      this.#take(kind, bytes, start, end, segments);
+    } finally {
+      this.#decoder.begin(NO_SEGMENTS); // or it would keep what it decoded last
+    }
+  }
+
+  #take(kind: number | undefined, bytes: Uint8Array, start: number, end: number, segments: readonly ArrayBuffer[]): void {
+    debug(2, () => `received message of kind ${kind}, ${end - start} bytes, ${segments.length} segments`);
+    const reader = this.#reader;
+    reader.reset(bytes, start + 1, end);
+    this.#decoder.begin(segments);
+    if (!this.#hello) {
+      if (kind !== MESSAGE.HELLO) throw new ProtocolError(`Cannot take a message of kind ${kind} before the hello`);
+      return this.#greeted(this.#decoder.value(reader));
+    }
+    if (this.#heardGoodbye || this.#over && kind !== MESSAGE.GOODBYE) return;
+    switch (kind) {
+      case MESSAGE.CALL: {
+        const loading = this.#init.booted ? undefined : followCalls();
+        if (loading) {
+          const copy = bytes.slice(start, end);
+          this.#stall(loading);
+          this.#stalled!.push(() => this.#receive(copy, 0, copy.length, segments));
+          return;
+        }
+        return this.#callee.called(reader);
+      }
+      case MESSAGE.RESULT:
+        return this.caller.succeeded(reader);
+      case MESSAGE.FAILURE:
+        return this.caller.failed(reader);
+      case MESSAGE.DEFINE: {
+        const loading = this.#definitions.defined(reader);
+        if (loading) this.#stall(loading);
+        return;
+      }
+      case MESSAGE.CANCEL:
+        return this.#callee.cancelled(reader);
+      case MESSAGE.RELEASE:
+        return this.#references.released(reader);
+      case MESSAGE.DROP:
+        return this.#callee.dropped(reader);
+      case MESSAGE.ROOTS:
+        return this.#exchange.announced(reader);
+      case MESSAGE.FETCH:
+        return this.#exchange.asked(reader);
+      case MESSAGE.MODULES:
+        return this.#exchange.arrived(reader);
+      case MESSAGE.BLOB:
+        return this.#references.blobArrived(reader.varint(), this.#decoder.value(reader));
+      case MESSAGE.GOODBYE:
+        return this.#goodbye();
+    }
+    throw new ProtocolError(`Cannot take a message of kind ${kind}`);
+  }
+
+  /** Keeps messages back until something is loaded that they need. */
+  #stall(loading: Promise<unknown>): void {
+    const stalled: (() => void)[] = this.#stalled = [];
+    loading.catch(ignore).then(() => {
+      this.#stalled = undefined;
+      try {
+        while (stalled.length > 0 && !this.#stalled) stalled.shift()!();
+        // One of them stalled again: the others wait behind it.
+        if (this.#stalled) (this.#stalled as (() => void)[]).push(...stalled);
+      } catch (error) {
+        this.#fail(error);
+      }
+    });
+  }
+
+  #greeted(value: unknown): void {
+    const { timeout, modules, runtime, version } = this.#hello = readHello(value);
+    debug(1, () => `connected to ${this.#peerName()}, ${runtime} ${version}`);
+    this.#heartbeat.start(timeout);
+    this.#accepting.resolve(modules);
+    this.#ready.resolve();
+  }
+
+  #peerName(): string {
+    return `host "${this.#hello?.host ?? "?"}", process ${this.#hello?.pid ?? "?"}`;
+  }
+
+  /** Names files as the side calls them that they come from. */
+  #restack(error: Error): void {
+    const { stack } = error;
+    if (typeof stack !== "string") return;
+    const original = this.#exchange.originalStack(stack);
+    if (original !== stack) {
+      Object.defineProperty(error, "stack", { value: original, configurable: true, writable: true });
+    }
+  }
+
+  // Ending
+
+  /** The stream from the peer ended. */
+  async #end(error?: unknown): Promise<void> {
+    if (this.#heardGoodbye || this.#cancelled || this.#saidGoodbye && error === undefined) return this.#finish();
+    if (this.#over) return this.#finish();
+    let reason = error;
+    if (this.#wire.describe) {
+      // How a process ended says more than that its stream did.
+      await within(LAST_WORDS, this.#wire.closed);
+      const what = this.#wire.describe();
+      const noise = this.#opened ? "" : this.#opening.noise.slice(-1000);
+      const before = this.#hello ? "" : " before the handshake";
+      reason = new Error(
+        `${what.replace(/^([^:]*)/, `$1${before}`)}${noise && `; its output was: ${noise}`}`,
+        error === undefined ? {} : { cause: error },
+      );
+    }
+    this.#fail(reason ?? new Error("The peer ended the stream without a goodbye"));
+    this.#finish();
+  }
+
+  /** Something fatal happened; the first such thing counts. */
+  #fail(error: unknown): void {
+    if (this.#over) return;
+    const cause = error instanceof Error ? error : new Error(String(error));
+    debug(1, () => `failed: ${cause.name}: ${cause.message}`);
+    this.#failure = { error: cause };
+    const message = `Connection was aborted due to ${cause.name}: ${cause.message}`;
+    this.#stop(() => new DisconnectError(message, { cause }), false);
+    this.#ready.reject(cause);
+    this.#accepting.reject(this.#over);
+    this.#wire.abort(cause);
+    this.#finishWhenClosed();
+  }
+
+  /** Nothing can be asked any more, and everybody who waits is told. */
+  #stop(makeError: () => DisconnectError, quiet: boolean): void {
+    this.#over = makeError();
+    this.#heartbeat.stop();
+    if (this.caller.clear(makeError, quiet)) this.#told = true;
+    this.#callee.clear(this.#over);
+    this.#references.clear(this.#over);
+    this.#exchange.clear(this.#over);
+  }
+
+  /** The peer said goodbye. */
+  #goodbye(): void {
+    this.#heardGoodbye = true;
+    if (!this.#over) {
+      debug(1, () => "closed by the peer");
+      const makeError = () => new DisconnectError("Connection was remotely closed");
+      this.#stop(makeError, true);
+      this.#sayGoodbye();
+    }
+    this.#wire.end().then(() => this.#finishWhenClosed());
+  }
+
+  #sayGoodbye(): void {
+    const link = this.#link;
+    if (this.#saidGoodbye || !link.open) return;
+    this.#saidGoodbye = true;
+    link.afterAll(() => link.commit(link.begin(MESSAGE.GOODBYE)));
+  }
+
+  #finishWhenClosed(): void {
+    this.#wire.closed.then(() => this.#finish());
+  }
+
+  #finish(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#heartbeat.stop();
+    this.#hold.stop();
+    this.#over ??= new DisconnectError("Connection was remotely closed");
+    this.#ready.reject(this.#over);
+    this.#accepting.reject(this.#over);
+    this.#finished.resolve();
+  }
+
+  // Public operations
+
+  /** See `Connection.ready()`. */
+  async ready(): Promise<void> {
+    try {
+      await this.#hold.during(this.#ready.promise);
+    } catch (error) {
+      if (this.#failure) {
+        this.#told = true;
+        this.#failure = undefined;
+        await this.#wire.closed; // all is freed when the caller hears of it
+      }
+      throw error;
+    }
+  }
+
+  /** See `Connection.isConnected()`. */
+  get connected(): boolean {
+    return this.#hello !== undefined && !this.#over;
+  }
+
+  /** Whether somebody heard already what broke the connection. */
+  get told(): boolean {
+    return this.#told;
+  }
+
+  /** See `Connection.cancel()`. */
+  cancel(): void {
+    if (this.#over && this.#ended) return;
+    this.#cancelled = true;
+    const makeError = () => new DisconnectError("Connection was cancelled");
+    if (!this.#over) {
+      debug(1, () => "cancelled");
+      this.#stop(makeError, true);
+      this.#ready.reject(this.#over);
+      this.#accepting.reject(this.#over);
+    }
+    this.#wire.abort(makeError());
+    this.#finishWhenClosed();
+  }
+
+  /** See `Connection.close()`. */
+  close(): Promise<void> {
+    if (this.#closed) return Promise.resolve();
+    return this.#closing ??= this.#hold.during(this.#shutdown()).finally(() => this.#closed = true);
+  }
+
+  async #shutdown(): Promise<void> {
+    const wire = this.#wire;
+    if (!this.#over) {
+      debug(1, () => "closing");
+      const wasReady = this.#hello !== undefined;
+      this.#stop(() => new DisconnectError("Connection is closed"), true);
+      this.#ready.reject(this.#over);
+      this.#accepting.reject(this.#over);
+      if (wasReady) {
+        this.#sayGoodbye();
+        this.#link.drained().then(() => wire.end());
+      } else {
+        wire.abort(this.#over);
+      }
+      this.#finishWhenClosed();
+      const patience = this.#timeout === Infinity ? CHILD_TIMEOUT : this.#timeout;
+      if (!await within(patience, wire.closed)) {
+        wire.abort(this.#over);
+      } else if (wasReady && !this.#cancelled) {
+        const exit = await wire.closed;
+        if (exit && exit.code !== 0) {
+          throw new Error(wire.describe?.() ?? `The process ended with ${exit.code ?? exit.signal}`);
+        }
+      }
+    } else if (!await within(this.#timeout === Infinity ? CHILD_TIMEOUT : this.#timeout, wire.closed)) {
+      wire.abort(this.#over);
+    }
+    await wire.closed;
+    this.#finish();
+    const failure = this.#failure;
+    this.#failure = undefined;
+    if (failure) throw failure.error;
+  }
+
+  /** See `Connection.wait()`. */
+  wait(): Promise<void> {
+    return this.#hold.during(this.#finished.promise);
+  }
+
+  /** See `Connection.export()`. */
+  export(modules: readonly Exportable[], bindings: object | undefined): Promise<void> {
+    return this.#hold.during(this.#exchange.export(modules, bindings));
+  }
+
+  /** See `Connection.status()`. */
+  status(): ConnectionStatus {
+    const { caller } = this;
+    return {
+      connected: this.connected,
+      bytesSent: this.#link.bytes,
+      bytesReceived: this.#bytes,
+      messagesSent: this.#link.messages,
+      messagesReceived: this.#messages,
+      framesReceived: this.#inbox.frames,
+      callsInFlight: caller.inFlight,
+      callsRunning: this.#callee.running,
+      referencesHeld: this.#references.imported,
+      referencesGiven: this.#references.exported,
+      resultsHeld: this.#callee.holding,
+      modulesSent: this.#exchange.sent,
+      ...(this.#hello ? { peer: this.#peer() } : {}),
+    };
+  }
+
+  #peer(): PeerInfo {
+    const { timeout: _1, modules: _2, calls: _3, ...peer } = this.#hello!;
+    return peer;
+  }
+}
+
+function concatenate(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(parts.reduce((size, part) => size + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}

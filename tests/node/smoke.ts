@@ -1,0 +1,122 @@
+// The core as the dialling side in Node and Bun: tests/node_test.ts bundles this file and runs it there with node:test. It covers what differs
+// between runtimes (children, pipes, hooks); what does not is tested under Deno.
+
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import process from "node:process";
+import { test } from "node:test";
+import { biosCommand, Connection, DisconnectError, getConnection, OperationError } from "../../mod.ts";
+
+const fixture = process.env.ACROSS_FIXTURE ?? "";
+const deno = process.env.ACROSS_DENO ?? "";
+
+/** Far ends: an interpreter like this one, and Deno. */
+const RUNTIMES: readonly (readonly [name: string, path: string])[] = [["itself", process.execPath], ["deno", deno]];
+
+interface Plain {
+  twice(list: number[]): number[];
+  fail(text: string): never;
+  each<T, R>(list: T[], callback: (item: T) => Promise<R>): Promise<R[]>;
+  Counter: new (start?: number) => { add(n: number): number };
+}
+
+async function connected(path: string, body: (conn: Connection) => Promise<void>): Promise<void> {
+  const conn = Connection.fromCommand(biosCommand({ runtime: path }));
+  try {
+    await body(conn);
+  } finally {
+    await conn.close();
+  }
+}
+
+for (const [name, path] of RUNTIMES) {
+  test(`functions travel by source, values both ways (${name})`, () =>
+    connected(path, async (conn) => {
+      assert.equal(await conn.call((a: number, b: number) => a + b, 40, 2), 42);
+      const value = {
+        map: new Map([[1, new Set(["x"])]]),
+        date: new Date(5),
+        big: 12345678901234567890n,
+        list: [-0, NaN, , null],
+      };
+      assert.deepEqual(await conn.call((it: unknown) => it, value), value);
+      const bytes = new Uint8Array(1 << 20).map((_, index) => index);
+      assert.deepEqual(await conn.call((it: Uint8Array) => it, bytes), bytes);
+    }));
+
+  test(`exported modules, callbacks, classes and errors (${name})`, () =>
+    connected(path, async (conn) => {
+      const plain: Plain = await import(fixture);
+      await conn.export(fixture);
+      assert.deepEqual(await conn.call(plain.twice, [1, 2, 3]), [2, 4, 6]);
+      assert.deepEqual(
+        await conn.call(
+          plain.each as (l: number[], c: (n: number) => Promise<number>) => Promise<number[]>,
+          [1, 2],
+          async (n: number) => {
+            await Promise.resolve();
+            return n + 1;
+          },
+        ),
+        [2, 3],
+      );
+      const counter = await conn.callRef(plain.Counter, 5);
+      assert.equal(await counter.add(2), 7);
+      await assert.rejects(
+        conn.call(plain.fail, "no"),
+        (error) => error instanceof RangeError && error.message === "no" && /plain\.mjs/.test(error.stack ?? ""),
+      );
+      assert.equal(await conn.execute("a + await Promise.resolve(1)", { a: 1 }), 2);
+    }));
+
+  test(`many calls in flight, issued before the handshake (${name})`, () =>
+    connected(path, async (conn) => {
+      const square = (n: number): number => n * n;
+      const results = await Promise.all(Array.from({ length: 500 }, (_, n) => conn.call(square, n)));
+      assert.deepEqual(results, results.map((_, n) => n * n));
+    }));
+
+  test(`what the far side prints does no harm (${name})`, () =>
+    connected(path, async (conn) => {
+      assert.equal(
+        await conn.call(() => {
+          for (let i = 0; i < 1000; i++) console.log(""); // to our stderr
+          return 1;
+        }),
+        1,
+      );
+    }));
+
+  test(`a far end that dies rejects what is in flight (${name})`, async () => {
+    const conn = Connection.fromCommand(biosCommand({ runtime: path }));
+    await assert.rejects(
+      conn.call(() => (globalThis as unknown as { process: { exit(code: number): void } }).process.exit(3)),
+      DisconnectError,
+    );
+    await conn.close().catch(() => {});
+  });
+}
+
+test("a program that is missing is an error of ready()", async () => {
+  const conn = Connection.fromCommand(["/nowhere/at-all"]);
+  await assert.rejects(conn.ready());
+  await conn.close();
+});
+
+test("the peer may not call back on its own", () =>
+  connected(process.execPath, async (conn) => {
+    await assert.rejects(
+      conn.call(() => {
+        const core = Reflect.get(globalThis, Symbol.for("across.core")) as { getConnection(): Connection };
+        return core.getConnection().call(() => 1);
+      }),
+      (error: Error) => /acceptCalls/.test(error.message),
+    );
+    assert.throws(() => getConnection(), Error);
+    assert.equal(new OperationError("x").name, "OperationError");
+  }));
+
+test("nothing is left behind", { skip: process.platform !== "linux" }, () => {
+  const children = execFileSync("ps", ["-o", "pid=,stat=,args=", "--ppid", String(process.pid)], { encoding: "utf8" });
+  assert.deepEqual(children.trim().split("\n").filter((line) => !line.includes("ps -o")), []);
+});
