@@ -338,7 +338,11 @@ function open(
   steady = false,
 ): Connection {
   const options = dialling().options(init, foreign);
-  return openConnection(options, { wire: makeWire(dialling()), acceptCalls: options.acceptCalls ?? acceptCalls, steady });
+  return openConnection(options, {
+    wire: makeWire(dialling()),
+    acceptCalls: options.acceptCalls ?? acceptCalls,
+    steady,
+  });
 }
 
 /**

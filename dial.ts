@@ -7,6 +7,7 @@
 import { coreSource, entrySource } from "./bios/embedded.ts";
 import { sshCommand } from "./bios/ssh.ts";
 import { ModuleGraph } from "./modules/graph.ts";
+import { prepare, scanImports } from "./modules/imports.ts";
 import { Options } from "./protocol/options.ts";
 import { provideDialling } from "./session/dialling.ts";
 import { processWire } from "./transports/child.ts";
@@ -36,6 +37,7 @@ provideDialling({
     commandWire(sshCommand(destination, init), init.stderr === undefined ? {} : { stderr: init.stderr }),
   transport: transportWire,
   graph: () => new ModuleGraph({ selfUrls: selfUrls() }),
+  portable: (source) => source.includes("import") ? prepare(source, scanImports(source), () => "other").source : source,
   coreSource,
   entrySource,
 });

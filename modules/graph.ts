@@ -7,9 +7,10 @@
 import { OperationError } from "../protocol/errors.ts";
 import { readUrl, realPath, resolveName, resolveRelative } from "../runtime/files.ts";
 import { dropsUnusedImports, stripTypes } from "../runtime/strip.ts";
-import { dropUnusedImports, IMPORTER, prepare, scanImports } from "./imports.ts";
+import { dropUnusedImports, prepare, scanImports } from "./imports.ts";
 import { installedSource } from "./installed.ts";
-import type { ModuleKind, ModuleSource } from "./source.ts";
+import { IMPORTER, type ModuleSource } from "./source.ts";
+import "./text_names.ts";
 
 /** Files that are read at one time. */
 const READERS = 64;
@@ -142,6 +143,10 @@ export class ModuleGraph {
     if (installed) {
       return { module: installed, own: Object.values(installed.imports).filter((to) => installedSource(to)) };
     }
+    const asDefault = (value: string): Loaded => ({
+      module: { id, kind: "js", source: `export default ${value}`, imports: {}, at: [] },
+      own: [],
+    });
     const [url, as] = id.split("#") as [string, string?];
     const kind = entry ? "js" : kindOf(url, as);
     if (typeof kind === "object") refuse(kind.why);
@@ -156,10 +161,11 @@ export class ModuleGraph {
     if (kind === "bytes") {
       let binary = "";
       for (const byte of bytes) binary += String.fromCharCode(byte);
-      return { module: { id, kind, source: btoa(binary), imports: {}, at: [] }, own: [] };
+      return asDefault(`Uint8Array.from(atob("${btoa(binary)}"), (c) => c.charCodeAt(0))`);
     }
     const text = new TextDecoder().decode(bytes);
-    if (kind !== "js") return { module: { id, kind: kind as ModuleKind, source: text, imports: {}, at: [] }, own: [] };
+    if (kind === "text") return asDefault(JSON.stringify(text));
+    if (kind === "json") return asDefault(`JSON.parse(${JSON.stringify(text)})`);
     let code = text;
     if (/\.m?ts$/.test(new URL(url, "file:").pathname)) {
       try {
@@ -178,7 +184,9 @@ export class ModuleGraph {
     if (before?.text === text) return before.code;
     let code = await stripTypes(text, url);
     if (code === undefined) {
-      return refuse("exporting TypeScript takes Deno 2.9, Node 22.13 or Bun: export built JavaScript, or use one of these");
+      return refuse(
+        "exporting TypeScript takes Deno 2.9, Node 22.13 or Bun: export built JavaScript, or use one of these",
+      );
     }
     if (dropsUnusedImports) code = dropUnusedImports(code);
     stripped.set(url, { text, code });
@@ -240,7 +248,9 @@ export class ModuleGraph {
       if (!url.startsWith(directory)) continue;
       const [top, path] = [(await root).replace(/[/\\]*$/, ""), await realPath(url)];
       const below = path.startsWith(top) && /^[/\\]/.test(path.slice(top.length));
-      why = below ? hidden(path.slice(top.length)) ?? "" : "it is a link to something outside of the exported directory";
+      why = below
+        ? hidden(path.slice(top.length)) ?? ""
+        : "it is a link to something outside of the exported directory";
       if (!why) return;
     }
     refuse(why);
@@ -249,7 +259,9 @@ export class ModuleGraph {
 
 /** Why nothing of that path below an exported directory is served. */
 function hidden(path: string): string | undefined {
-  if (/(?:^|[/\\])\./.test(path) || /%(?:2f|5c|00|2e)/i.test(path)) return "files and directories whose names begin with a dot are not exported";
+  if (/(?:^|[/\\])\./.test(path) || /%(?:2f|5c|00|2e)/i.test(path)) {
+    return "files and directories whose names begin with a dot are not exported";
+  }
   return undefined;
 }
 
@@ -263,7 +275,7 @@ function packageName(specifier: string, found = ""): string {
 }
 
 /** What a file is for an import, or why it is nothing. */
-function kindOf(url: string, as: string | undefined): ModuleKind | { why: string } {
+function kindOf(url: string, as: string | undefined): "js" | "json" | "text" | "bytes" | { why: string } {
   if (as === "text" || as === "bytes") return as;
   const extension = /\.(\w+)$/.exec(new URL(url).pathname)?.[1]?.toLowerCase();
   switch (extension) {
@@ -282,6 +294,9 @@ function kindOf(url: string, as: string | undefined): ModuleKind | { why: string
     case "tsx":
       return { why: "JSX cannot be exported: compile it to JavaScript first" };
     default:
-      return { why: `".${extension}" is no JavaScript, TypeScript or JSON: import it with { type: "text" } or { type: "bytes" }` };
+      return {
+        why:
+          `".${extension}" is no JavaScript, TypeScript or JSON: import it with { type: "text" } or { type: "bytes" }`,
+      };
   }
 }

@@ -7,12 +7,7 @@
  */
 
 import { lex } from "./lexer.ts";
-
-/**
- * Stands for `import` where the far end has to know which module is importing: called with an argument for `import(x)`, without one for `import.meta`.
- * `loader.ts` gives each module that calls it a function of that name.
- */
-export const IMPORTER = "$mport";
+import { IMPORTER } from "./source.ts";
 
 /** One place where a module imports something. */
 export interface ImportSite {
@@ -126,7 +121,10 @@ export function scanImports(source: string): Scan {
 export const blank = (text: string): string => text.replace(/[^\n\r]/g, " ");
 
 /** Replaces parts of a text, given in any order, by others. */
-export function splice(source: string, edits: readonly (readonly [start: number, end: number, text: string])[]): string {
+export function splice(
+  source: string,
+  edits: readonly (readonly [start: number, end: number, text: string])[],
+): string {
   let result = "", at = 0;
   for (const [start, end, text] of [...edits].sort((a, b) => a[0] - b[0])) {
     if (start < at) continue;
@@ -158,7 +156,9 @@ export function dropUnusedImports(source: string): string {
       if (left) return [[begin, end, kept] as const];
       const quote = source.indexOf(source[start]!, start + 1) + 1;
       const last = quote + (attributes(source, start)?.[0].length ?? 0);
-      return /[^\s{}]/.test(source.slice(begin, end)) ? [[clause[0], last, blank(source.slice(clause[0], last))] as const] : [];
+      return /[^\s{}]/.test(source.slice(begin, end))
+        ? [[clause[0], last, blank(source.slice(clause[0], last))] as const]
+        : [];
     }),
   );
 }
@@ -193,9 +193,4 @@ export function prepare(
   }
   const at = sites.filter((site) => !site.dynamic).map((site) => site.start);
   return { source: sound ? splice(source, edits) : source, at };
-}
-
-/** The text of a function as its author wrote it, with `import` back in place. */
-export function originalText(text: string): string {
-  return text.replaceAll(`${IMPORTER}()   `, "import.meta").replaceAll(`${IMPORTER}(`, "import(");
 }

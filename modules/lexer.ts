@@ -25,7 +25,11 @@ const CLOSES: Record<string, string> = { ")": "(", "]": "[", "}": "{" };
  */
 export function lex(source: string, visit: TokenVisitor): boolean {
   const open: string[] = [];
-  let at = source.startsWith("#!") ? source.search(/\n|$/) : 0, previous = "", before = "", operand = false, sound = true;
+  let at = source.startsWith("#!") ? source.search(/\n|$/) : 0,
+    previous = "",
+    before = "",
+    operand = false,
+    sound = true;
   const take = (pattern: RegExp, from: number): string => {
     pattern.lastIndex = from;
     return pattern.exec(source)?.[0] ?? "";

@@ -6,21 +6,18 @@
 
 import { OperationError } from "../protocol/errors.ts";
 import { runtime, runtimeVersion } from "../runtime/host.ts";
-import { importHook, type ImportHook } from "../runtime/hook.ts";
+import { type ImportHook, importHook } from "../runtime/hook.ts";
 import { freeModuleUrl, moduleUrl, prefersModuleUrls } from "../runtime/module_url.ts";
 import { isName, nativeSpecifier, needsHook } from "../runtime/native_import.ts";
-import { IMPORTER, scanImports, splice } from "./imports.ts";
 import { addOwner, dropOwner } from "./installed.ts";
-import type { ModuleSource } from "./source.ts";
+import { IMPORTER, type ModuleSource } from "./source.ts";
 
 /** What a {@linkcode ModuleLoader} needs from its session. */
 export interface ModuleLoaderInit {
   /** Put before the ids where other peers may bring modules of the same names: empty where one peer owns the process, else unique to the connection (`across:/3/`). */
   readonly prefix: string;
-  /** Asks the peer for a module and what it imports (minus what was sent before), and gives what came; does not install it. */
-  fetch(id: string): Promise<ModuleSource[]>;
-  /** The source of an entry point of across that is neither loaded here nor came with a module (`@x/across/servers`). */
-  entry?(name: string): Promise<string> | string;
+  /** Asks the peer for a module and what it imports, minus what was sent before; gives what came. May be asked for one several times at once. */
+  fetch(id: string): Promise<readonly ModuleSource[]>;
 }
 
 /** What an exported module gets in place of `import` and `import.meta`: see `IMPORTER`. */
@@ -40,7 +37,6 @@ export class ModuleLoader {
   readonly #local = new Map<string, ModuleSource>();
   /** Where each linked module is importable. */
   readonly #urls = new Map<string, string>();
-  readonly #fetching = new Map<string, Promise<void>>();
   readonly #metas = new Map<string, object>();
   #hook: ImportHook | undefined;
   #number = 0;
@@ -54,7 +50,7 @@ export class ModuleLoader {
   install(modules: readonly ModuleSource[]): void {
     // What came from one of several peers must not pass for a module of this program.
     if (!this.#init.prefix) addOwner(this);
-    for (const module of modules) if (!this.#modules.has(module.id)) this.#modules.set(module.id, module);
+    for (const module of modules) if (!this.#modules.has(module.id)) this.#modules.set(module.id, withOffsets(module));
   }
 
   /** The source of a module, if it is here. */
@@ -71,7 +67,9 @@ export class ModuleLoader {
     const type = options?.with?.type;
     const id = type === "text" || type === "bytes" ? `${specifier}#${type}` : specifier;
     let refusal: unknown;
-    if (!this.#has(id) && id.startsWith("file:")) refusal = await this.#fetch(id).then(() => undefined, (error) => error);
+    if (!this.#has(id) && id.startsWith("file:")) {
+      await this.#init.fetch(id).then((modules) => this.install(modules), (error) => refusal = error);
+    }
     if (this.#has(id)) {
       try {
         return await import(await this.#link(id));
@@ -110,21 +108,13 @@ export class ModuleLoader {
     return this.#get(id) !== undefined || /^@x\/across(?:\/|$)/.test(id);
   }
 
-  /** Gets a module from the peer; once, however many ask for it. */
-  #fetch(id: string): Promise<void> {
-    let fetching = this.#fetching.get(id);
-    if (!fetching) {
-      fetching = this.#init.fetch(id).then((modules) => this.install(modules)).finally(() => this.#fetching.delete(id));
-      this.#fetching.set(id, fetching);
-    }
-    return fetching;
-  }
-
   async #native(specifier: string, options?: ImportCallOptions): Promise<object> {
     if (!options && !needsHook(specifier)) return await import(specifier);
     const id = `${IMPORTERS}:`;
     this.#local.set(id, { id, kind: "js", source: "export const load = (s, o) => import(s, o)", imports: {}, at: [] });
-    const { load } = await import(await this.#link(id, needsHook(specifier))) as { load: (s: string, o?: ImportCallOptions) => Promise<object> };
+    const { load } = await import(await this.#link(id, needsHook(specifier))) as {
+      load: (s: string, o?: ImportCallOptions) => Promise<object>;
+    };
     return await load(specifier, options);
   }
 
@@ -135,17 +125,15 @@ export class ModuleLoader {
       await this.#adding;
       return known;
     }
-    let found = this.#closure(id);
-    for (; found.missing; found = this.#closure(id)) await this.#entry(found.missing);
-    const { order } = found;
+    const { order, hooked: closed } = this.#closure(id);
     const size = order.reduce((sum, each) => sum + this.#get(each)!.source.length, 0);
-    if (!hooked && !found.hooked && !this.#hook && prefersModuleUrls(size) && this.#linkByUrls(order)) {
+    if (!hooked && !closed && !this.#hook && prefersModuleUrls(size) && this.#linkByUrls(order)) {
       return this.#urls.get(id)!;
     }
     const hook = this.#hook ??= await importHook();
     if (!hook) {
       throw new OperationError(
-        `Cannot import "${id}" in ${runtime} ${runtimeVersion}: its modules import each other in a circle, for which Deno 2.8 is needed`,
+        `Cannot import "${id}" in ${runtime} ${runtimeVersion}: its modules import each other in a circle, which takes Deno 2.8`,
       );
     }
     // Someone else may have linked some of them meanwhile.
@@ -168,63 +156,47 @@ export class ModuleLoader {
   }
 
   /** The modules that have to be linked before one can be imported, each behind those that it imports, and whether that takes a hook. */
-  #closure(id: string): { order: string[]; hooked: boolean; missing?: string } {
+  #closure(id: string): { order: string[]; hooked: boolean } {
     const order: string[] = [];
     const open = new Map<string, boolean>();
     const stack: { id: string; imports: Iterator<string> }[] = [];
     let hooked = false;
-    /** False when there is no such module. */
-    const enter = (to: string, from?: string): boolean => {
+    const enter = (to: string, from: string) => {
       const state = open.get(to);
       hooked ||= state === true;
-      if (state !== undefined || this.#urls.has(to)) return true;
+      if (state !== undefined || this.#urls.has(to)) return;
       if (Object.hasOwn(core(), to)) this.#local.set(to, facade(to));
       const module = this.#get(to);
-      if (!module) return false;
-      if (module.kind === "error") throw new OperationError(from ? `Cannot import "${from}": ${module.source}` : module.source);
-      open.set(to, true);
-      stack.push({ id: to, imports: staticImports(module).values() });
-      return true;
+      if (module && module.kind !== "error") {
+        open.set(to, true);
+        stack.push({ id: to, imports: staticImports(module).values() });
+        return;
+      }
+      throw new OperationError(`Cannot import "${from || to}": ${module?.source ?? `"${to}" is not here`}`);
     };
-    if (!enter(id)) return { order, hooked, missing: id };
+    enter(id, "");
     for (let top; (top = stack.at(-1));) {
       const { value, done } = top.imports.next();
       if (done) {
         stack.pop();
         open.set(top.id, false);
         order.push(top.id);
-      } else if (!this.#has(value) && !value.startsWith("file:")) hooked ||= needsHook(value);
-      else if (!enter(value, top.id)) {
-        if (value[0] === "@") return { order, hooked, missing: value };
-        throw new OperationError(`Cannot import "${top.id}": it imports "${value}", which did not come with it`);
-      }
+      } else if (this.#has(value) || value.startsWith("file:")) enter(value, top.id);
+      else hooked ||= needsHook(value);
     }
     return { order, hooked };
   }
 
-  /** Gets an entry point of across that is not loaded. */
-  async #entry(id: string): Promise<void> {
-    const source = await this.#init.entry?.(id);
-    if (source === undefined) throw new OperationError(`Cannot import "${id}": across has no such entry point here`);
-    const at = scanImports(source).sites.filter((site) => !site.dynamic).map((site) => site.start);
-    this.install([{ id, kind: "js", source, imports: {}, at }]);
-  }
-
   /** The text of a module, with URLs in place of what it imports. */
   #render(id: string): string {
-    const module = this.#get(id)!, { kind, source } = module;
-    if (kind === "json") return `export default JSON.parse(${JSON.stringify(source)})`;
-    if (kind === "text") return `export default ${JSON.stringify(source)}`;
-    if (kind === "bytes") return `export default Uint8Array.from(atob(${JSON.stringify(source)}), (c) => c.charCodeAt(0))`;
-    const targets = staticImports(module);
-    const text = splice(
-      source,
-      module.at.map((start, index) => {
-        const to = targets[index]!;
-        const end = source.indexOf(source[start]!, start + 1) + 1;
-        return [start, end, JSON.stringify(this.#urls.get(to) ?? nativeSpecifier(to))] as const;
-      }),
-    );
+    const module = this.#get(id)!, { source } = module;
+    let text = "", last = 0;
+    for (const [index, to] of staticImports(module).entries()) {
+      const start = module.at[index]!;
+      text += source.slice(last, start) + JSON.stringify(this.#urls.get(to) ?? nativeSpecifier(to));
+      last = source.indexOf(source[start]!, start + 1) + 1;
+    }
+    text += source.slice(last);
     if (!source.includes(`${IMPORTER}(`)) return text;
     this.#number ||= importers.push((id, args) => this.#importFrom(id, args));
     const importer = `globalThis[Symbol.for("${IMPORTERS}")][${this.#number - 1}]`;
@@ -264,6 +236,13 @@ function staticImports({ source, imports, at }: ModuleSource): string[] {
     const specifier = source.slice(start + 1, source.indexOf(source[start]!, start + 1));
     return Object.hasOwn(imports, specifier) ? imports[specifier]! : specifier;
   });
+}
+
+/** The text of an entry point of across is that of a bundle, in which imports of another are found without further ado. */
+function withOffsets(module: ModuleSource): ModuleSource {
+  if (module.id[0] !== "@" || module.at.length) return module;
+  const names = module.source.matchAll(/(?<=(?:from|import)\s*)["']@x\/across[\w/-]*["']/g);
+  return { ...module, at: [...names].map((name) => name.index) };
 }
 
 /** A module with the exports of an entry point that is loaded here: the same instance. */

@@ -7,15 +7,12 @@
 import { ProtocolError } from "../protocol/errors.ts";
 import { deflate, inflate } from "../runtime/deflate.ts";
 
-/** What a module is: run as it is, or made into a default export (parsed; a string; a `Uint8Array`), or a reason why there is none. */
-export type ModuleKind = "js" | "json" | "text" | "bytes" | "error";
-
-/** A module's source, ready to be linked: TypeScript is stripped already. */
+/** A module's source, ready to be linked: JavaScript, whatever it was. */
 export interface ModuleSource {
   /** Absolute URL of the original, with `#text` or `#bytes` behind it where it is imported as such; or `@x/across/ENTRY`. */
   readonly id: string;
-  readonly kind: ModuleKind;
-  /** The text; of `bytes` the base64 form; of `error` the message. */
+  /** The text; or, for `error`, why there is none. */
+  readonly kind: "js" | "error";
   readonly source: string;
   /**
    * Specifiers of the source, and what they stand for: an id, a `node:`, `npm:`, `jsr:`, `https:` or bare specifier that the far end resolves itself, or
@@ -26,14 +23,24 @@ export interface ModuleSource {
   readonly at: readonly number[];
 }
 
-const KINDS: readonly ModuleKind[] = ["js", "json", "text", "bytes", "error"];
+/**
+ * Stands for `import` where the far end has to know which module is importing: called with an argument for `import(x)`, without one for `import.meta`.
+ * `loader.ts` gives each module that calls it a function of that name. It has as many letters, so that nothing moves.
+ */
+export const IMPORTER = "$mport";
+
+/** The text of a function of such a module as its author wrote it. */
+export function originalText(text: string): string {
+  return text.replaceAll(`${IMPORTER}()   `, "import.meta").replaceAll(`${IMPORTER}(`, "import(");
+}
+
 /** Less than this is not worth compressing. */
 const SMALL = 300;
 const PLAIN = 0, DEFLATED = 1;
 
 /** Packs modules for the wire: one byte that says how, then JSON. */
 export async function packModules(modules: readonly ModuleSource[]): Promise<Uint8Array> {
-  const rows = modules.map(({ id, kind, source, imports, at }) => [KINDS.indexOf(kind), id, source, imports, at]);
+  const rows = modules.map(({ id, kind, source, imports, at }) => [kind, id, source, imports, at]);
   const plain = new TextEncoder().encode(JSON.stringify(rows));
   const packed = plain.length > SMALL ? await deflate(plain) : plain;
   const bytes = new Uint8Array(packed.length + 1);
@@ -52,7 +59,9 @@ export async function unpackModules(bytes: Uint8Array, limit: number): Promise<M
   try {
     let plain = bytes.subarray(1);
     if (bytes[0] === DEFLATED) plain = await inflate(plain, limit);
-    if (bytes[0]! > DEFLATED || plain.length > limit) throw new RangeError(`more than ${limit} bytes, or of no known form`);
+    if (bytes[0]! > DEFLATED || plain.length > limit) {
+      throw new RangeError(`more than ${limit} bytes, or of no known form`);
+    }
     const rows: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(plain));
     return (rows as unknown[]).map(readModule);
   } catch (cause) {
@@ -62,17 +71,17 @@ export async function unpackModules(bytes: Uint8Array, limit: number): Promise<M
 
 function readModule(row: unknown): ModuleSource {
   const [kind, id, source, imports, at, more] = row as unknown[];
-  const name = Number.isInteger(kind) ? KINDS[kind as number] : undefined;
   let last = -1;
   if (
-    !name || typeof id !== "string" || typeof source !== "string" || more !== undefined ||
+    kind !== "js" && kind !== "error" || typeof id !== "string" || typeof source !== "string" || more !== undefined ||
     // No peer may say what a built-in module is, or another scheme of the runtime's own.
     !/^(?:file|https?):\/\/|^@x\/across\/./.test(id) ||
     !imports || typeof imports !== "object" || !Object.values(imports).every((to) => typeof to === "string") ||
-    !Array.isArray(at) || !at.every((offset) =>
+    !Array.isArray(at) ||
+    !at.every((offset) =>
       Number.isInteger(offset) && offset > last && /["']/.test(source[last = offset] ?? "") &&
       (last = source.indexOf(source[last]!, last + 1)) > 0
     )
   ) throw new TypeError("not the fields of a module");
-  return { id, kind: name, source, imports: imports as Record<string, string>, at };
+  return { id, kind, source, imports: imports as Record<string, string>, at };
 }

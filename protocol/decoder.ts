@@ -57,6 +57,7 @@ export class Decoder implements ValueReader {
     if (this.#objects.length > 0) this.#objects = [];
     if (this.#defined.length > 0) this.#defined = [];
     this.#text = "";
+    this.#textPosition = 0;
     this.#segments = segments.length > 0 ? segments.slice() : [];
   }
 

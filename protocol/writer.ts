@@ -105,15 +105,17 @@ export class Writer {
       this.position += n * 2;
       return;
     }
-    // The header's size depends on the length in bytes, which is known afterwards: the guess is right for ASCII, mostly.
-    this.ensure(n * 3 + 8);
+    this.ensure(n * 3 + 16);
     const start = this.position;
     this.varint(n * 2);
-    const guess = this.position;
-    const written = utf8.encodeInto(s, this.bytes.subarray(guess)).written;
-    this.position = start;
-    this.varint(written * 2);
-    if (this.position !== guess) this.bytes.copyWithin(this.position, guess, guess + written);
+    const written = utf8.encodeInto(s, this.bytes.subarray(this.position)).written;
+    if (written > n) {
+      // It is not ASCII, so that the header was wrong, and perhaps too short.
+      this.bytes.copyWithin(start + 8, this.position, this.position + written);
+      this.position = start;
+      this.varint(written * 2);
+      this.bytes.copyWithin(this.position, start + 8, start + 8 + written);
+    }
     this.position += written;
   }
 

@@ -26,14 +26,10 @@ export async function syncHook(): Promise<ImportHook | undefined> {
   const sources = new Map<string, string>();
   registerHooks({
     resolve(specifier, context, next) {
-      const { parentURL = "" } = context;
-      const ours = sources.has(parentURL);
-      const url = !sources.has(specifier) && ours && URL.canParse(specifier, parentURL)
-        ? new URL(specifier, parentURL).href
-        : specifier;
-      if (sources.has(url)) return { url, format: "module", shortCircuit: true };
+      if (sources.has(specifier)) return { url: specifier, format: "module", shortCircuit: true };
       // Packages are looked for from where the process is: there is nothing at the place that the module comes from.
-      return next(specifier, ours && runtime === "node" ? { ...context, parentURL: workingDirectoryUrl() } : context);
+      const ours = runtime === "node" && sources.has(context.parentURL ?? "");
+      return next(specifier, ours ? { ...context, parentURL: workingDirectoryUrl() } : context);
     },
     load(url, context, next) {
       const source = sources.get(url);

@@ -24,10 +24,10 @@ interface Threads {
 }
 
 /** What runs in the thread. */
-const THREAD = `let m=new Map,c,g=(s,p)=>{try{return m.has(s)?s:m.has(p)?new URL(s,p).href:s}catch{return s}}
+const THREAD = `let m=new Map,c,f={format:"module",shortCircuit:true}
 export let initialize=({p,d})=>{c=d;p.on("message",e=>{for(let[k,v]of e)v==null?m.delete(k):m.set(k,v);p.postMessage(0)}).unref()},
-resolve=(s,x,n)=>{let p=x.parentURL,u=g(s,p);return m.has(u)?{url:u,format:"module",shortCircuit:true}:n(s,m.has(p)?{...x,parentURL:c}:x)},
-load=(u,x,n)=>m.has(u)?{source:m.get(u),format:"module",shortCircuit:true}:n(u,x)`;
+resolve=(s,x,n)=>m.has(s)?{url:s,...f}:n(s,m.has(x.parentURL)?{...x,parentURL:c}:x),
+load=(u,x,n)=>m.has(u)?{source:m.get(u),...f}:n(u,x)`;
 
 /** Installs the hook. Costs 30 ms, most of it the start of the thread. */
 export async function threadHook(): Promise<ImportHook> {

@@ -5,24 +5,24 @@
  * @module
  */
 
-import { deno, nodeProcess, runtime } from "./host.ts";
+import { deno, runtime, runtimeVersion } from "./host.ts";
 
 /** Larger graphs are better off with a hook: the source maps take 0.25 ms per KiB. */
 const WORTHWHILE = 40_000;
 /** Each `data:` URL contains those of all modules that it imports: longer ones would grow out of hand. */
 const LONGEST = 1 << 18;
 
-/** Tells which versions of a runtime are older than one. */
-const before = (version: string, major: number, minor: number): boolean => {
-  const [first = 0, second = 0] = version.split(".").map(Number);
-  return first < major || first === major && second < minor;
+/** Whether a version is older than one that is given as 1000 times its first number plus the second. */
+const before = (version: string, other: number): boolean => {
+  const [major, minor] = version.split(".");
+  return Number(major) * 1000 + Number(minor) < other;
 };
-const oldDeno = deno !== undefined && before(deno.version.deno, 2, 8);
-const oldNode = runtime === "node" && before(nodeProcess!.versions.node!, 22, 15);
+const oldDeno = deno && before(deno.version.deno, 2008);
+const oldNode = runtime === "node" && before(runtimeVersion, 22015);
 
 /** Whether modules of this size altogether should get URLs of their own. Where `module.registerHooks` costs nothing, that is never so. */
 export function prefersModuleUrls(size: number): boolean {
-  return deno ? oldDeno || size < WORTHWHILE : oldNode;
+  return deno ? oldDeno! || size < WORTHWHILE : oldNode;
 }
 
 /**
@@ -40,7 +40,9 @@ export function moduleUrl(source: string, id: string): string | undefined {
   }
   const text = new TextEncoder().encode(`${source}\n//# sourceURL=${id}`);
   if (text.length > LONGEST) return;
-  const { Buffer } = globalThis as unknown as { Buffer: { from(bytes: Uint8Array): { toString(as: "base64"): string } } };
+  const { Buffer } = globalThis as unknown as {
+    Buffer: { from(bytes: Uint8Array): { toString(as: "base64"): string } };
+  };
   return `data:text/javascript;base64,${Buffer.from(text).toString("base64")}`;
 }
 

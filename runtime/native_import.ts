@@ -22,11 +22,11 @@ export const isName = (specifier: string): boolean => !/^(?:\.{0,2}\/|[a-z][a-z\
 export function nativeSpecifier(specifier: string): string {
   if (/^\.{0,2}\//.test(specifier)) return new URL(specifier, workingDirectoryUrl()).href;
   if (!deno) specifier = specifier.replace(NPM, "$1$2");
-  if (runtime === "node" || !isName(specifier)) return specifier;
+  if (runtime !== "bun" || !isName(specifier)) return specifier;
   try {
-    return deno ? import.meta.resolve(specifier) : (globalThis as unknown as BunGlobal).Bun.resolveSync(specifier, workingDirectory());
+    return (globalThis as unknown as BunGlobal).Bun.resolveSync(specifier, workingDirectory());
   } catch {
-    // The runtime will say so better. Nothing is looked for under a name that was not said to be one of npm's.
+    // Bun will say so better.
     return specifier;
   }
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { deno } from "./host.ts";
+import { deno, isWouldBlock, sleepSync } from "./host.ts";
 
 type AnyFunction = (...args: unknown[]) => unknown;
 type Functions = Record<string, AnyFunction>;
@@ -40,14 +40,25 @@ const options = (it: unknown): unknown => {
 };
 
 /** Replaces functions of a module by what is made of their arguments. */
-function wrap(module: Functions, names: string, change: (args: unknown[]) => void): void {
+function wrap(module: Functions, names: string, change: (args: unknown[]) => boolean | void): void {
   for (const name of names.split(" ")) {
     const original = module[name];
     if (!original) continue;
-    module[name] = Object.defineProperties(function (this: unknown, ...args: unknown[]) {
-      change(args);
-      return original.apply(this, args);
-    }, Object.getOwnPropertyDescriptors(original) as PropertyDescriptorMap);
+    const wrapped = function (this: unknown, ...args: unknown[]) {
+      // Where the original would have waited for room, its substitute may be a descriptor that does not.
+      for (let patience = change(args) && name.endsWith("Sync") ? 100 : 0;; patience--) {
+        try {
+          return original.apply(this, args);
+        } catch (error) {
+          if (!patience || !isWouldBlock(error)) throw error;
+          sleepSync(10);
+        }
+      }
+    };
+    module[name] = Object.defineProperties(
+      wrapped,
+      Object.getOwnPropertyDescriptors(original) as PropertyDescriptorMap,
+    );
   }
 }
 
@@ -68,13 +79,15 @@ export function guardNode(): void {
     if (INPUT.has(args[0])) args[0] = nothing ??= fs.openSync!("/dev/null", "r");
   });
   wrap(fs, "write writeSync writev writevSync writeFile writeFileSync appendFile appendFileSync", (args) => {
-    if (OUTPUT.has(args[0])) args[0] = 2;
+    const ours = OUTPUT.has(args[0]);
+    if (ours) args[0] = 2;
+    return ours;
   });
   const children = load<Functions>("node:child_process");
   type Spawner = { ChildProcess?: { prototype: Functions } };
   const { ChildProcess } = children as Spawner;
   if (ChildProcess?.prototype.spawn) {
-    wrap(ChildProcess.prototype, "spawn", (args) => args[0] = options(args[0]));
+    wrap(ChildProcess.prototype, "spawn", (args) => void (args[0] = options(args[0])));
   }
   wrap(children, "spawnSync execSync execFileSync", (args) => args.forEach((arg, i) => args[i] = options(arg)));
   if (!deno) {

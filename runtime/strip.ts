@@ -6,8 +6,13 @@
 
 import { builtin, deno, nodeProcess, runtime } from "./host.ts";
 
-type Strip = (source: string, options: { mode: "strip" | "transform"; sourceMap?: boolean; sourceUrl?: string }) => string;
-type BunTranspiler = new (options: { loader: "ts"; trimUnusedImports: boolean }) => { transformSync(source: string): string };
+type Strip = (
+  source: string,
+  options: { mode: "strip" | "transform"; sourceMap?: boolean; sourceUrl?: string },
+) => string;
+type BunTranspiler = new (
+  options: { loader: "ts"; trimUnusedImports: boolean },
+) => { transformSync(source: string): string };
 
 /** Whether this runtime, when it loads a TypeScript module itself, drops imports that are not used: they may be types. Bun's transpiler does that here, too. */
 export const dropsUnusedImports: boolean = deno !== undefined;

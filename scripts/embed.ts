@@ -2,7 +2,7 @@
  * Packs the core and the other entry points for ends that have nothing but an interpreter, and writes them to `bios/embedded.ts`. With `--check` it only
  * tells whether that file is fresh. What becomes of the sources is in `bios/sources.ts`.
  *
- * The result depends on our files and the pinned versions of esbuild and zopfli, and on nothing else of the machine.
+ * The result depends on our files and the pinned versions of esbuild, terser and zopfli, and on nothing else of the machine.
  *
  * @module
  */
@@ -12,6 +12,8 @@ import type { BuildOptions, Metafile, Plugin } from "esbuild";
 import { build, stop } from "esbuild";
 // deno-lint-ignore no-import-prefix -- nothing but this script needs it
 import { deflateAsync } from "npm:@gfx/zopfli@1.0.15";
+// deno-lint-ignore no-import-prefix -- as above
+import { minify } from "npm:terser@5.51.2";
 import config from "../deno.json" with { type: "json" };
 import type { Entry } from "../bios/sources.ts";
 
@@ -151,24 +153,29 @@ async function bundle(entry: string, options: BuildOptions): Promise<Bundle> {
   for (const { text, location } of result.warnings) {
     throw new Error(`Cannot bundle "${entry}": ${text} (${location?.file}:${location?.line})`);
   }
-  // What esbuild leaves as it is stands in regular expressions.
+  // Deflates to 5 % less than what esbuild makes of it, which knows nothing of names that repeat themselves.
+  const { code } = await minify(result.outputFiles![0]!.text, {
+    ecma: 2020,
+    module: true,
+    compress: { passes: 2 },
+    format: { ascii_only: true },
+  });
+  // What is left stands in regular expressions.
   const escape = (char: string) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`;
-  const text = result.outputFiles![0]!.text.replace(/[\u0080-\uffff]/g, escape);
+  const text = code!.replace(/[\u0080-\uffff]/g, escape);
   return { text, metafile: result.metafile! };
 }
 
 /** The core, as the body of a function. */
 async function bundleCore(entries: Readonly<Record<string, Entry>>): Promise<Bundle> {
-  const core = await bundle("bios/core_entry.ts", {
+  const { text, metafile } = await bundle("bios/core_entry.ts", {
     format: "iife",
     define: { "import.meta.url": JSON.stringify(CORE_URL) },
     // The other uses of import.meta are made for places where it knows nothing.
     logOverride: { "empty-import-meta": "silent" },
-    banner: { js: '"use strict";' },
-    footer: { js: `//# sourceURL=${CORE_URL}` },
     plugins: [unembedded(entries)],
   });
-  for (const [file, { imports }] of Object.entries(core.metafile.inputs)) {
+  for (const [file, { imports }] of Object.entries(metafile.inputs)) {
     for (const { path, kind, external } of imports) {
       if (external && kind !== "dynamic-import") {
         throw new Error(
@@ -177,7 +184,8 @@ async function bundleCore(entries: Readonly<Record<string, Entry>>): Promise<Bun
       }
     }
   }
-  return core;
+  // Unlike a module's, the code of a function is sloppy unless it says otherwise.
+  return { text: `"use strict";${text}\n//# sourceURL=${CORE_URL}`, metafile };
 }
 
 /** All entry points but the core, each a module. */

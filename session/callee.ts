@@ -34,7 +34,7 @@ export interface CalleeContext {
   readonly acceptCalls: boolean;
   readonly exposed: object | undefined;
   /** Imports a module for the peer: one that it exported, else one of ours. */
-  importModule(specifier: string): Promise<object>;
+  importModule(specifier: string, options?: unknown): Promise<object>;
   /** Says that something began or ceased to run for the peer. */
   busy(change: 1 | -1): void;
 }
@@ -148,7 +148,11 @@ export class Callee {
       case BASE.SOURCE: {
         const source = reader.string();
         const variables = decoder.value(reader) as Record<string, unknown>;
-        value = new Script(source, variables);
+        value = new Script(
+          source,
+          variables,
+          (specifier, options) => this.#context.importModule(String(specifier), options),
+        );
         break;
       }
       default:

@@ -10,6 +10,7 @@ import { ACTION, BASE, MESSAGE, WANT } from "../protocol/messages.ts";
 import type { Reader } from "../protocol/reader.ts";
 import { Call } from "./call.ts";
 import type { Definitions } from "./definitions.ts";
+import { dialling } from "./dialling.ts";
 import type { Holding, Operator, Origin } from "./faces.ts";
 import type { Link } from "./link.ts";
 import { complete } from "./pending.ts";
@@ -138,7 +139,7 @@ export class Caller implements Operator {
       case BASE.VALUE:
         return link.value(from.value, "value");
       case BASE.SOURCE:
-        writer.string(from.source);
+        writer.string(dialling().portable(from.source));
         return link.value(from.variables, "variables");
     }
     from satisfies never;

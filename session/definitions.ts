@@ -10,6 +10,7 @@ import { DEFINITION, MESSAGE } from "../protocol/messages.ts";
 import type { Reader } from "../protocol/reader.ts";
 import { publicName, resolvePublic } from "../modules/public_names.ts";
 import * as errors from "../protocol/errors.ts";
+import { dialling } from "./dialling.ts";
 import type { Link } from "./link.ts";
 import { fromSource, isClass, sourceOf } from "./source.ts";
 
@@ -25,6 +26,8 @@ export interface DefinitionContext {
   exportedName(fn: object): string | undefined;
   /** What an exported name means, here or in a module of the peer; possibly a promise. */
   resolveExported(name: string): unknown;
+  /** Imports a module for code that the peer sent. */
+  import(specifier: string, options: unknown): Promise<object>;
   /** Whether the peer may have code loaded here. */
   readonly acceptCalls: boolean;
 }
@@ -61,7 +64,8 @@ export class Definitions {
     const known = this.#known.get(fn);
     if (known !== undefined) return known;
     const number = this.#number(
-      this.#named(fn, DEFINITION.EXPORTED, DEFINITION.PUBLIC) ?? { kind: DEFINITION.SOURCE, text: sourceOf(fn) },
+      this.#named(fn, DEFINITION.EXPORTED, DEFINITION.PUBLIC) ??
+        { kind: DEFINITION.SOURCE, text: dialling().portable(sourceOf(fn)) },
     );
     this.#known.set(fn, number);
     return number;
@@ -153,7 +157,7 @@ export class Definitions {
         return resolvePublic(text);
       case DEFINITION.SOURCE:
         if (!acceptCalls) break;
-        return fromSource(text);
+        return fromSource(text, (specifier, options) => this.#context.import(String(specifier), options));
       default:
         throw new ProtocolError(`Cannot read a definition of kind ${kind}`);
     }

@@ -31,6 +31,8 @@ export interface Dialling {
   transport(transport: Transport): Wire;
   /** Reads what is exported. */
   graph(): ModuleGraph;
+  /** A source in whose place its dynamic imports are served by whoever executes it. */
+  portable(source: string): string;
   /** The packed core, for a peer that has nothing but a BIOS. */
   coreSource(): Uint8Array | Promise<Uint8Array>;
   /** The source of one of across's other entry points. */

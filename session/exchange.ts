@@ -21,6 +21,8 @@ import { followCalls } from "./context.ts";
 
 /** How across's own modules are named on every side. */
 const SELF = "@x/across";
+/** What may be the name of one of its other entry points. */
+const ENTRY = /@x\/across\/[\w-]+/g;
 /** Roots that a peer may announce. */
 const ROOT_LIMIT = 100_000;
 
@@ -167,9 +169,9 @@ export class Exchange {
   async #claim(sources: readonly ModuleSource[]): Promise<ModuleSource[]> {
     const modules = sources.filter(({ id }) => !this.#sent.has(id));
     const entries = new Set<string>();
-    for (const { id, imports } of modules) {
+    for (const { id, source, imports } of modules) {
       this.#sent.add(id);
-      for (const target of Object.values(imports)) {
+      for (const target of [...Object.values(imports), ...source.match(ENTRY) ?? []]) {
         if (target.startsWith(SELF + "/") && !this.#sent.has(target)) entries.add(target);
       }
     }
@@ -249,9 +251,7 @@ export class Exchange {
   async #install(packed: Uint8Array): Promise<void> {
     const modules = await unpackModules(packed, this.#context.limit);
     // Modules that import across may ask which call they are in.
-    if (modules.some(({ imports }) => Object.values(imports).some((target) => target.startsWith(SELF)))) {
-      await followCalls();
-    }
+    if (modules.some(mentionsSelf)) await followCalls();
     this.#loader.install(modules);
   }
 
@@ -297,9 +297,10 @@ export class Exchange {
   }
 
   /** Imports a module: the peer's, else one of the runtime's own. */
-  async import(specifier: string): Promise<object> {
+  async import(specifier: string, options?: unknown): Promise<object> {
+    if (specifier.startsWith(SELF)) await followCalls();
     await this.#fetch(specifier);
-    const namespace = await this.#loader.import(specifier);
+    const namespace = await this.#loader.import(specifier, options as ImportCallOptions | undefined);
     if (this.#loader.source(specifier) && !this.#namespaces.has(specifier)) {
       this.#namespaces.set(specifier, namespace);
       this.#names.add(specifier, namespace);
@@ -319,6 +320,11 @@ export class Exchange {
     this.#fetching.clear();
     this.#loader.forget();
   }
+}
+
+/** Whether a module may import across. */
+function mentionsSelf({ source, imports }: ModuleSource): boolean {
+  return source.includes(SELF) || Object.values(imports).some((target) => target.startsWith(SELF));
 }
 
 function isMeta(module: Exportable): boolean {

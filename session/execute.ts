@@ -5,20 +5,30 @@
  * @module
  */
 
+import { IMPORTER } from "../modules/source.ts";
+
 /** Statements that are tried as boundaries before the last expression. */
 const BOUNDARY_LIMIT = 5_000;
 
+/** What may be an assignment to a name. */
+const ASSIGNMENT = /([\p{ID_Start}$_][\p{ID_Continue}$]*)\s*(?:[-+*/%&|^?]{0,2}=(?!=|>)|\+\+|--)/gu;
+
 const AsyncFunction = (async () => {}).constructor as FunctionConstructor;
 
-/** A piece of source with the variables that it sees. */
+/** Serves dynamic imports. */
+export type ScriptImporter = (specifier: unknown, options: unknown) => Promise<object>;
+
+/** A piece of source with what it sees. */
 export class Script {
   readonly #source: string;
+  readonly #importer: ScriptImporter;
   /** Names and values. */
   readonly variables: Record<string, unknown>;
 
-  constructor(source: string, variables: Record<string, unknown>) {
+  constructor(source: string, variables: Record<string, unknown>, importer: ScriptImporter) {
     this.#source = source;
     this.variables = variables;
+    this.#importer = importer;
   }
 
   /** Executes it. Gives its value, or a promise of it. */
@@ -28,42 +38,35 @@ export class Script {
     const split = /\bawait\b/.test(source) ? splitLast(source) : undefined;
     if (split) {
       const body = `with(arguments[0])return(async()=>{${split[0]}\nreturn(${split[1]}\n)})()`;
-      return Function(body).call(self, scopeOf(source, this.variables, 0));
+      return Function(body).call(self, this.#scope(0));
     }
     // A direct eval, so that it sees the scope, and is a function's own, so that its declarations stay there.
-    return Function("with(arguments[0])return eval(arguments[1])").call(
-      self,
-      scopeOf(source, this.variables, 2),
-      source,
-    );
+    return Function("with(arguments[0])return eval(arguments[1])").call(self, this.#scope(2), source);
   }
-}
 
-/**
- * The scope that the source runs in: the variables, whatever they are called, and names that the source assigns without declaring them, which
- * would otherwise become globals and remain.
- *
- * @param own How many names are looked up by our own code before the source's.
- */
-function scopeOf(source: string, variables: Record<string, unknown>, own: number): object {
-  const scope: Record<string, unknown> = Object.assign(Object.create(null), variables);
-  const assigned = new Set<string>();
-  for (
-    const [, name] of source.matchAll(/([\p{ID_Start}$_][\p{ID_Continue}$]*)\s*(?:[-+*/%&|^?]{0,2}=(?!=|>)|\+\+|--)/gu)
-  ) {
-    if (!(name! in globalThis)) assigned.add(name!);
+  /**
+   * The scope that the source runs in: the variables, whatever they are called, and names that the source assigns without declaring them, which
+   * would otherwise become globals and remain.
+   *
+   * @param own How many names are looked up by our own code before the source's.
+   */
+  #scope(own: number): object {
+    const scope: Record<string, unknown> = Object.assign(Object.create(null), this.variables);
+    const assigned = new Set<string | symbol>();
+    for (const [, name] of this.#source.matchAll(ASSIGNMENT)) if (!(name! in globalThis)) assigned.add(name!);
+    return new Proxy(scope, {
+      has: (_scope, key) => {
+        if (own > 0) return own--, false;
+        return key in scope || key === "arguments" || key === IMPORTER || assigned.has(key);
+      },
+      get: (_scope, key) => {
+        if (key in scope) return scope[key as string];
+        if (key === IMPORTER) return this.#importer;
+        if (typeof key === "symbol" || key === "arguments") return undefined;
+        throw new ReferenceError(`${key} is not defined`);
+      },
+    });
   }
-  return new Proxy(scope, {
-    has(_scope, key) {
-      if (own > 0) return own--, false;
-      return typeof key === "string" && (key in scope || key === "arguments" || assigned.has(key));
-    },
-    get(_scope, key) {
-      if (typeof key === "symbol" || key === "arguments" && !(key in scope)) return undefined;
-      if (!(key in scope)) throw new ReferenceError(`${key} is not defined`);
-      return scope[key];
-    },
-  });
 }
 
 function parses(source: string): boolean {

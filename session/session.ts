@@ -140,6 +140,7 @@ export class Session {
       link,
       acceptCalls,
       exportedName: (fn) => this.#exchange.nameOf(fn),
+      import: (specifier, options) => this.#exchange.import(specifier, options),
       resolveExported: (name) => this.#exchange.resolveExported(name),
     });
     this.#references = new References({
@@ -163,7 +164,7 @@ export class Session {
       connection,
       acceptCalls,
       exposed: options.expose,
-      importModule: (specifier) => this.#exchange.import(specifier),
+      importModule: (specifier, options) => this.#exchange.import(specifier, options),
       busy,
     });
     this.caller = new Caller({
@@ -263,7 +264,13 @@ export class Session {
     }
   }
 
-  #take(kind: number | undefined, bytes: Uint8Array, start: number, end: number, segments: readonly ArrayBuffer[]): void {
+  #take(
+    kind: number | undefined,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    segments: readonly ArrayBuffer[],
+  ): void {
     debug(2, () => `received message of kind ${kind}, ${end - start} bytes, ${segments.length} segments`);
     const reader = this.#reader;
     reader.reset(bytes, start + 1, end);

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { IMPORTER } from "../modules/source.ts";
+import type { ScriptImporter } from "./execute.ts";
 import { OperationError } from "../protocol/errors.ts";
 
 const NATIVE = /\{\s*\[native code\]\s*\}\s*$/;
@@ -49,9 +51,14 @@ export function sourceOf(fn: object): string {
   return source;
 }
 
-/** Makes a function or class from its source. It sees nothing but globals. */
-export function fromSource(source: string): unknown {
-  return (0, eval)(`"use strict";(${source}\n)`);
+/**
+ * Makes a function or class from its source. It sees nothing but globals.
+ *
+ * @param importer Serves its dynamic imports.
+ */
+export function fromSource(source: string, importer: ScriptImporter): unknown {
+  const make = `"use strict";${IMPORTER}=>(${source}\n)\n//# sourceURL=across:function`;
+  return ((0, eval)(make) as (importer: unknown) => unknown)(importer);
 }
 
 /**

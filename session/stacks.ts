@@ -4,12 +4,15 @@
  * @module
  */
 
-/** Frames of across itself, which tell a program nothing: by the files that they are in, or the one file that the core is packed into. */
+/** What the core is called in stacks where it was booted, see `scripts/embed.ts`. */
+const CORE = "across:core";
+/** Frames of across itself, which tell a program nothing, by the files that they are in: here, and on any end that was booted. */
 const OWN: readonly string[] = /^(?:file|https?):/.test(import.meta.url)
-  ? ["connection.ts", "session/", "protocol/", "transports/", "runtime/"].map((part) =>
-    new URL(`../${part}`, import.meta.url).href
+  ? [CORE].concat(
+    ["connection.ts", "session/", "protocol/", "transports/", "runtime/"]
+      .map((part) => new URL(`../${part}`, import.meta.url).href),
   )
-  : [import.meta.url];
+  : [CORE];
 
 /** A stack without frames of across itself. */
 export function withoutOwnFrames(stack: string): string {
@@ -30,7 +33,7 @@ export function withoutOwnFrames(stack: string): string {
  * @param peer Who the peer is, as in `host "wonderland", process 42`.
  */
 export function joinStacks(error: Error, site: Error | undefined, peer: string): void {
-  const remote = frames(error);
+  const remote = withoutOwnFrames(frames(error));
   const local = site ? withoutOwnFrames(frames(site)) : "";
   Object.defineProperty(error, "stack", {
     value: `${error.name}: ${error.message}${local && "\n" + local}\nBelow lines obtained from ${peer}\n${remote}`,

@@ -49,6 +49,8 @@ Deno.test("Writer and Reader agree on every string, lone surrogates included", (
   for (const text of ["\ud800", "a\udc00", "\udc00\ud800", "x".repeat(5000) + "\ud800", "é".repeat(40) + "\udfff"]) {
     check(text);
   }
+  for (let n = 0; n < 200; n++) for (const unit of ["é", "日", "😀", "a"]) check("b".repeat(n % 7) + unit.repeat(n));
+  for (const n of [5461, 8191, 8192, 30_000]) for (const unit of ["é", "日", "a"]) check(unit.repeat(n));
   fc.assert(fc.property(fc.string({ unit: "binary", maxLength: 200 }), check), { seed: 1 });
   fc.assert(fc.property(fc.string({ unit: "grapheme", maxLength: 200 }), check), { seed: 1 });
 });

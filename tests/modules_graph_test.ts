@@ -43,10 +43,26 @@ Deno.test("ModuleGraph serves a module and what it imports, and no more", async 
   const modules = await graph.collect([place.at("src/main.ts")], NOTHING);
   assertEquals(names(place, modules), ["src/a.ts", "src/b.ts", "src/main.ts", "up.ts"]);
   assert(graph.serves(place.at("src/a.ts")) && graph.serves(place.at("up.ts")));
-  assertEquals(modules[0]!.imports, Object.assign(Object.create(null), { "./a.ts": place.at("src/a.ts"), "../up.ts": place.at("up.ts") }));
-  for (const id of [place.at("src/other.ts"), place.at("src/types.ts"), "file:///etc/passwd", "node:fs", "nonsense", place.url]) {
+  assertEquals(
+    modules[0]!.imports,
+    Object.assign(Object.create(null), { "./a.ts": place.at("src/a.ts"), "../up.ts": place.at("up.ts") }),
+  );
+  for (
+    const id of [
+      place.at("src/other.ts"),
+      place.at("src/types.ts"),
+      "file:///etc/passwd",
+      "node:fs",
+      "nonsense",
+      place.url,
+    ]
+  ) {
     assert(!graph.serves(id));
-    await assertRejects(() => graph.collect([id], NOTHING), OperationError, `Cannot serve "${id}": it is not part of what was exported`);
+    await assertRejects(
+      () => graph.collect([id], NOTHING),
+      OperationError,
+      `Cannot serve "${id}": it is not part of what was exported`,
+    );
   }
 });
 
@@ -59,7 +75,11 @@ Deno.test("ModuleGraph leaves out what is known", async () => {
 });
 
 Deno.test("ModuleGraph serves what is below a directory, but nothing hidden or outside", async () => {
-  await using place = await folder({ ...FILES, "src2/x.ts": "export {};\n", "elsewhere/real.ts": "export const real = 1;\n" });
+  await using place = await folder({
+    ...FILES,
+    "src2/x.ts": "export {};\n",
+    "elsewhere/real.ts": "export const real = 1;\n",
+  });
   await Deno.symlink(fromFileUrl(place.at("elsewhere/real.ts")), fromFileUrl(place.at("src/link.ts")));
   await Deno.symlink(fromFileUrl(place.at("elsewhere")), fromFileUrl(place.at("src/linked")));
   await Deno.symlink(fromFileUrl(place.at("src/.env.ts")), fromFileUrl(place.at("src/visible.ts")));
@@ -91,7 +111,12 @@ Deno.test("ModuleGraph serves what is below a directory, but nothing hidden or o
       assertMatch(error.message, /^Cannot serve "/);
     }
     const modules = await graph.collect([place.at(`${top}dotted.ts`), place.at(`${top}outside.ts`)], NOTHING);
-    assertEquals(names(place, modules), [`${top}.env.ts (error)`, `${top}dotted.ts`, `${top}outside.ts`, "up.ts (error)"]);
+    assertEquals(names(place, modules), [
+      `${top}.env.ts (error)`,
+      `${top}dotted.ts`,
+      `${top}outside.ts`,
+      "up.ts (error)",
+    ]);
   }
 });
 
@@ -112,12 +137,17 @@ Deno.test("ModuleGraph compiles what cannot be stripped, and says what is no Typ
   const map = JSON.parse(atob(/sourceMappingURL=data:application\/json;base64,(\S+)/.exec(compiled!.source)![1]!));
   assertEquals(map.sources, [place.at("src/enum.ts")]);
   assert(!("sourcesContent" in map));
-  await assertRejects(() => graph.collect([place.at("src/broken.ts")], NOTHING), OperationError, "its types cannot be stripped");
+  await assertRejects(
+    () => graph.collect([place.at("src/broken.ts")], NOTHING),
+    OperationError,
+    "its types cannot be stripped",
+  );
 });
 
 Deno.test("ModuleGraph resolves names as the program does", async () => {
   await using place = await folder({
-    "main.ts": `import "npm:a@1/b"; import "jsr:@c/d"; import "https://e.f/g.ts"; import "node:fs"; import "fs"; import "bare";
+    "main.ts":
+      `import "npm:a@1/b"; import "jsr:@c/d"; import "https://e.f/g.ts"; import "node:fs"; import "fs"; import "bare";
 import * as esbuild from "esbuild"; import "mapped"; import "@x/across"; import "jsr:@x/across@^0.1/servers"; import "npm:@x/across@1/objects"; import "./own.ts";
 import data from "./data.json" with { type: "json" }; import text from "./main.ts" with { type: "text" };
 export { esbuild, data, text };
@@ -134,7 +164,7 @@ export { esbuild, data, text };
     return import.meta.resolve(name);
   });
   const modules = await graph.collect([main], NOTHING);
-  assertEquals(names(place, modules), ["data.json (json)", "main.ts", "main.ts#text (text)", "mapped.ts"]);
+  assertEquals(names(place, modules), ["data.json", "main.ts", "main.ts#text", "mapped.ts"]);
   assertEquals({ ...modules[0]!.imports }, {
     fs: "node:fs",
     esbuild: `npm:esbuild@${esbuild.version}`,
@@ -149,14 +179,22 @@ export { esbuild, data, text };
 
 Deno.test("ModuleGraph sends along the entry points of across that a module imports", async () => {
   await using place = await folder({ "main.js": `import "@x/across/extra"; import "@x/across";\n` });
-  const graph = new ModuleGraph({ entry: (name) => name === "@x/across/extra" ? `import "@x/across"; import("node:fs")` : undefined });
+  const graph = new ModuleGraph({
+    entry: (name) => name === "@x/across/extra" ? `import "@x/across"; import("node:fs")` : undefined,
+  });
   graph.allow(place.url);
   const modules = await graph.collect([place.at("main.js")], NOTHING);
   assertEquals(modules.map(({ id, at }) => [id, at.length]), [[place.at("main.js"), 2], ["@x/across/extra", 1]]);
 });
 
 Deno.test("ModuleGraph passes on modules that came from a peer, from memory", async () => {
-  const module = (id: string, imports: Record<string, string>): ModuleSource => ({ id, kind: "js", source: "", imports, at: [] });
+  const module = (id: string, imports: Record<string, string>): ModuleSource => ({
+    id,
+    kind: "js",
+    source: "",
+    imports,
+    at: [],
+  });
   const installed = new Map([
     module("file:///far/a.ts", { "./b.ts": "file:///far/b.ts", "@x/across": "@x/across" }),
     module("file:///far/b.ts", {}),
@@ -172,12 +210,19 @@ Deno.test("ModuleGraph passes on modules that came from a peer, from memory", as
 });
 
 Deno.test("unpackModules() gives back what packModules() took", async () => {
-  await using place = await folder({ "main.js": `import "./b.js"; import x from "./c.bin" with { type: "bytes" }; export default x;\n`, "b.js": "//é\u{1f600}\n", "c.bin": "\0\xff" });
+  await using place = await folder({
+    "main.js": `import "./b.js"; import x from "./c.bin" with { type: "bytes" }; export default x;\n`,
+    "b.js": "//é\u{1f600}\n",
+    "c.bin": "\0\xff",
+  });
   const modules = await serving(place.at("main.js")).collect([place.at("main.js")], NOTHING);
   const many = [...modules, ...Array.from({ length: 50 }, (_, n) => ({ ...modules[1]!, id: `file:///${n}.js` }))];
   for (const some of [[], modules, many]) {
     const back = await unpackModules(await packModules(some), 1e5);
-    assertEquals(back.map((it) => ({ ...it, imports: { ...it.imports } })), some.map((it) => ({ ...it, imports: { ...it.imports } })));
+    assertEquals(
+      back.map((it) => ({ ...it, imports: { ...it.imports } })),
+      some.map((it) => ({ ...it, imports: { ...it.imports } })),
+    );
   }
   assert((await packModules(many)).length < 1500);
 });
@@ -199,22 +244,24 @@ Deno.test("unpackModules() refuses what is too large or malformed", async () => 
       "[1]",
       "[null]",
       "[[]]",
-      `[[9,"file:///a","",{},[]]]`,
-      `[["0","file:///a","",{},[]]]`,
-      `[[0,"node:fs","",{},[]]]`,
-      `[[0,"@x/across","",{},[]]]`,
-      `[[0,1,"",{},[]]]`,
-      `[[0,"file:///a",1,{},[]]]`,
-      `[[0,"file:///a","",{"a":1},[]]]`,
-      `[[0,"file:///a","",null,[]]]`,
-      `[[0,"file:///a","",{},{}]]`,
-      `[[0,"file:///a","",{},[0]]]`,
-      `[[0,"file:///a","'a'",{},[0,0]]]`,
-      `[[0,"file:///a","'a'",{},[-1]]]`,
-      `[[0,"file:///a","'a'",{},["0"]]]`,
-      `[[0,"file:///a","'a",{},[0]]]`,
-      `[[0,"file:///a","",{},[],0]]`,
+      `[["json","file:///a","",{},[]]]`,
+      `[[null,"file:///a","",{},[]]]`,
+      `[["js","node:fs","",{},[]]]`,
+      `[["js","@x/across","",{},[]]]`,
+      `[["js",1,"",{},[]]]`,
+      `[["js","file:///a",1,{},[]]]`,
+      `[["js","file:///a","",{"a":1},[]]]`,
+      `[["js","file:///a","",null,[]]]`,
+      `[["js","file:///a","",{},{}]]`,
+      `[["js","file:///a","",{},[0]]]`,
+      `[["js","file:///a","'a'",{},[0,0]]]`,
+      `[["js","file:///a","'a'",{},[-1]]]`,
+      `[["js","file:///a","'a'",{},["0"]]]`,
+      `[["js","file:///a","'a",{},[0]]]`,
+      `[["js","file:///a","",{},[],0]]`,
     ].map(text),
   ];
-  for (const [index, bytes] of bad.entries()) await assertRejects(() => unpackModules(bytes, 1e6), ProtocolError, "", `${index}`);
+  for (const [index, bytes] of bad.entries()) {
+    await assertRejects(() => unpackModules(bytes, 1e6), ProtocolError, "", `${index}`);
+  }
 });

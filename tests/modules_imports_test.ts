@@ -6,8 +6,9 @@
 
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { dropUnusedImports, originalText, prepare, scanImports } from "../modules/imports.ts";
+import { dropUnusedImports, prepare, scanImports } from "../modules/imports.ts";
 import { lex } from "../modules/lexer.ts";
+import { originalText } from "../modules/source.ts";
 
 const found = (source: string): string[] =>
   scanImports(source).sites.map((site) =>
@@ -48,7 +49,9 @@ const from2 = "x"; export const string = "from"; export default "from";
 
 Deno.test("scanImports() finds dynamic imports, literal and computed", () => {
   assertEquals(
-    found('import("./a.js"); import ( /* why */ "./b.js" , { with: { type: "json" } }); import(`./c.js`); import(x + "y"); import("z" + z)'),
+    found(
+      'import("./a.js"); import ( /* why */ "./b.js" , { with: { type: "json" } }); import(`./c.js`); import(x + "y"); import("z" + z)',
+    ),
     ["dynamic ./a.js", "dynamic ./b.js as json", "dynamic ?", "dynamic ?", "dynamic ?"],
   );
   assertEquals(scanImports("import.meta.url + import.meta").metas, [0, 18]);

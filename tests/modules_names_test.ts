@@ -63,8 +63,27 @@ Deno.test("ExportedNames finds functions, classes, static methods and those in o
 
 Deno.test("resolveExport() finds own properties only", () => {
   const holder = { fn: () => {}, Class: class {}, nothing: null };
-  for (const path of ["gone", "__proto__", "constructor", "fn.constructor", "Class.prototype", "fn.call", "toString", "", "fn.", ".fn", "nothing.x", "fn.name.length.x"]) {
-    assertThrows(() => resolveExport(holder, path, `"file:///a.ts"`), OperationError, `Cannot find "${path}" in "file:///a.ts"`);
+  for (
+    const path of [
+      "gone",
+      "__proto__",
+      "constructor",
+      "fn.constructor",
+      "Class.prototype",
+      "fn.call",
+      "toString",
+      "",
+      "fn.",
+      ".fn",
+      "nothing.x",
+      "fn.name.length.x",
+    ]
+  ) {
+    assertThrows(
+      () => resolveExport(holder, path, `"file:///a.ts"`),
+      OperationError,
+      `Cannot find "${path}" in "file:///a.ts"`,
+    );
   }
 });
 
@@ -106,7 +125,9 @@ await testEachRuntime(
     assertEquals(out!.trim(), `["m#census","m#arrow","m#Tally","m#outer","m#default",null,null,null]`, err);
   },
   // Who strips types; and runs this file without a build.
-  ({ name, version }) => name === "bun" || name === "deno" && /^2\.(9|\d\d)/.test(version) || name === "node" && Number.parseInt(version) >= 24,
+  ({ name, version }) =>
+    name === "bun" || name === "deno" && /^2\.(9|\d\d)/.test(version) ||
+    name === "node" && Number.parseInt(version) >= 24,
 );
 
 Deno.test("publicName() and resolvePublic() name globals and what built-in modules export", async () => {
@@ -131,7 +152,9 @@ Deno.test("publicName() and resolvePublic() name globals and what built-in modul
     assertEquals(publicName(fn), name);
     assert(await resolvePublic(name) === fn, name);
   }
-  for (const fn of [() => 1, function max() {}, class Map {}, Map.prototype.get, Math.max.bind(null)]) assertEquals(publicName(fn), undefined);
+  for (const fn of [() => 1, function max() {}, class Map {}, Map.prototype.get, Math.max.bind(null)]) {
+    assertEquals(publicName(fn), undefined);
+  }
 });
 
 Deno.test("publicName() does not touch globals that load or warn", () => {
@@ -146,7 +169,20 @@ Deno.test("publicName() does not touch globals that load or warn", () => {
 });
 
 Deno.test("resolvePublic() rejects what is not there", async () => {
-  const names = ["Deno.nothing", "node:nothing#a", "node:os#nothing", "node:os#hostname.call", "file:///a.ts#b", "Map.prototype", "constructor", "__proto__", "Object.prototype.toString", "", "#", "node:os#"];
+  const names = [
+    "Deno.nothing",
+    "node:nothing#a",
+    "node:os#nothing",
+    "node:os#hostname.call",
+    "file:///a.ts#b",
+    "Map.prototype",
+    "constructor",
+    "__proto__",
+    "Object.prototype.toString",
+    "",
+    "#",
+    "node:os#",
+  ];
   for (const name of names) {
     const error = await assertRejects(async () => await resolvePublic(name), OperationError);
     assertMatch(error.message, /^".*" is not available in Deno \d+\.\d+\.\d+, where it was to be used$/);

@@ -15,8 +15,6 @@ export interface Job {
   /** What can be fetched later, by id. */
   readonly later?: Record<string, string>;
   readonly prefix?: string;
-  /** Sources of entry points of across. */
-  readonly entries?: Record<string, string>;
   readonly steps: readonly Step[];
 }
 
@@ -60,7 +58,6 @@ async function main(): Promise<void> {
       const { OperationError } = await import("../../protocol/errors.ts");
       throw new OperationError(`Cannot serve "${id}": it is not part of what was exported`);
     },
-    entry: (name) => job.entries?.[name] as string,
   });
   loader.install(await unpackModules(bytes(job.packed), 1e8));
   const outcomes: Outcome[] = [];
