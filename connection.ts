@@ -41,6 +41,8 @@ type Kind = Pick<SessionInit, "wire" | "acceptCalls"> & Partial<Pick<SessionInit
 
 /** Gives a connection of its own kind a session; not public. */
 let openConnection: (options: SessionOptions, kind: Kind) => Connection;
+/** The session of a connection; not public, either. */
+let sessionOf: (connection: Connection) => Session;
 
 /**
  * A connection to another JavaScript process, in which it runs code.
@@ -60,7 +62,10 @@ export class Connection implements AsyncDisposable {
   readonly #session: Session;
 
   static {
+    // Others must find it under its name where the kernel's identifiers are shortened.
+    Object.defineProperty(this, "name", { value: "Connection" });
     openConnection = (options, kind) => new Connection(options, kind);
+    sessionOf = (connection) => connection.#session;
   }
 
   private constructor(options: SessionOptions, kind: Kind) {
@@ -346,13 +351,17 @@ function open(
 }
 
 /**
- * Connects a process that a BIOS booted to the one that sent it the core. For `bios/boot.ts`.
+ * Connects a process that a BIOS booted to the one that sent it the kernel. For `bios/boot.ts`.
  *
  * @param wire Its standard input and output.
+ * @returns The connection, and what asks the peer for other parts of across.
  */
-export function bootedConnection(wire: Wire): Connection {
+export function bootedConnection(
+  wire: Wire,
+): { readonly connection: Connection; readonly entry: (name: string) => Promise<string> } {
   const options = { timeout: 60_000, acceptExportedModules: true, maxMessageSize: LIMITS.messageSize };
-  return openConnection(options, { wire, acceptCalls: true, steady: true, booted: true });
+  const connection = openConnection(options, { wire, acceptCalls: true, steady: true, booted: true });
+  return { connection, entry: (name) => sessionOf(connection).entry(name) };
 }
 
 /**

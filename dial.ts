@@ -4,7 +4,7 @@
  * @module
  */
 
-import { coreSource, entrySource } from "./bios/embedded.ts";
+import { entrySource, kernelSource } from "./bios/embedded.ts";
 import { sshCommand } from "./bios/ssh.ts";
 import { ModuleGraph } from "./modules/graph.ts";
 import { prepare, scanImports } from "./modules/imports.ts";
@@ -38,6 +38,10 @@ provideDialling({
   transport: transportWire,
   graph: () => new ModuleGraph({ selfUrls: selfUrls() }),
   portable: (source) => source.includes("import") ? prepare(source, scanImports(source), () => "other").source : source,
-  coreSource,
+  provideSelf: async () => {
+    const loaded = (globalThis as Record<symbol, unknown>)[Symbol.for("across.core")] ??= {};
+    (loaded as Record<string, unknown>)["@x/across"] ??= await import("./mod.ts");
+  },
+  kernelSource,
   entrySource,
 });

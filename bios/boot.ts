@@ -1,18 +1,18 @@
 /**
- * What a BIOS runs once it has the core: makes across importable in its process, and connects it to whoever sent the core.
+ * What a BIOS runs first of across: connects its process to whoever sent it. All that is needed for that is the kernel; the rest of across comes with
+ * the first module that imports it.
  *
  * @module
  */
 
 import { bootedConnection } from "../connection.ts";
-import * as core from "../mod.ts";
-import { exit } from "../runtime/host.ts";
+import { exit, writeStderr } from "../runtime/host.ts";
 import { stdioWire } from "../transports/stdio.ts";
-import { adopt } from "./embedded.ts";
+import { setPayload } from "./payload.ts";
 
 /** What stage 1 knows. */
 export interface BootInit {
-  /** The packed core as it came, for further hops. */
+  /** The packed kernel as it came, for further hops. */
   readonly payload: Uint8Array;
   /** File descriptor of the wire's input. */
   readonly input: number;
@@ -22,9 +22,10 @@ export interface BootInit {
 
 /** Starts the connection, and ends the process with it. */
 export function boot({ payload, input, output }: BootInit): void {
-  adopt(payload);
-  // Where the facade modules find it that stand for across over here, see modules/loader.ts.
-  (globalThis as Record<symbol, unknown>)[Symbol.for("across.core")] = { "@x/across": core };
-  const connection = bootedConnection(stdioWire({ input, output }));
-  connection.wait().then(() => connection.close()).then(() => exit(0), () => exit(1));
+  const { connection, entry } = bootedConnection(stdioWire({ input, output }));
+  setPayload({ kernel: payload, entry });
+  connection.wait().then(() => connection.close()).then(() => exit(0), (error) => {
+    writeStderr(`across: ${error.message}\n`);
+    exit(1);
+  });
 }

@@ -5,14 +5,14 @@
  */
 
 import { execPath, runtime as ownRuntime } from "../runtime/host.ts";
-import type { Permission, Permissions } from "./permissions.ts";
+import type { Permissions } from "./permissions.ts";
 import { permissionFlags } from "./permissions.ts";
 import type { BiosInit } from "./script.ts";
 import { STAGE_1 } from "./script.ts";
 import type { Kind } from "./shell.ts";
 import { discovery, interpreterArgs, prologue } from "./shell.ts";
 
-export type { Permission, Permissions };
+export type { Permissions };
 
 const KINDS: readonly string[] = ["deno", "node", "bun"];
 

@@ -4,27 +4,25 @@
  * @module
  */
 
-/** One permission: `true` for all of its kind, or a list of what exactly. */
-export type Permission = true | readonly string[];
-
 /**
- * Permissions of a remote end that runs in Deno. What is absent is denied; values, calls, proxies and modules need none.
+ * Permissions of a remote end that runs in Deno: `true` for all of a kind, or a list of what exactly. What is absent is denied; values, calls,
+ * proxies and modules need none.
  */
 export interface Permissions {
   /** Files and folders that it may read. */
-  readonly read?: Permission;
+  readonly read?: true | readonly string[];
   /** Files and folders that it may write. */
-  readonly write?: Permission;
+  readonly write?: true | readonly string[];
   /** Hosts, `host` or `host:port`, that it may connect to or listen on. */
-  readonly net?: Permission;
+  readonly net?: true | readonly string[];
   /** Environment variables that it may see and change. */
-  readonly env?: Permission;
+  readonly env?: true | readonly string[];
   /** Programs that it may run. They run outside of the sandbox. */
-  readonly run?: Permission;
+  readonly run?: true | readonly string[];
   /** What it may learn about the system, such as `hostname`. */
-  readonly sys?: Permission;
+  readonly sys?: true | readonly string[];
   /** Native libraries that it may load. They run outside of the sandbox. */
-  readonly ffi?: Permission;
+  readonly ffi?: true | readonly string[];
 }
 
 const KINDS = ["read", "write", "net", "env", "run", "sys", "ffi"];
@@ -39,7 +37,7 @@ const KINDS = ["read", "write", "net", "env", "run", "sys", "ffi"];
 export function permissionFlags(permissions: Permissions | undefined): string[] {
   if (permissions === undefined) return ["-A"];
   const flags = ["--no-prompt"];
-  for (const [kind, granted] of Object.entries(permissions) as [string, Permission | undefined][]) {
+  for (const [kind, granted] of Object.entries(permissions) as [string, unknown][]) {
     const flag = `--allow-${kind}`;
     if (!KINDS.includes(kind)) {
       throw new TypeError(`Cannot grant permission ${JSON.stringify(kind)}: there are ${KINDS.join(", ")}`);

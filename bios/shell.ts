@@ -75,13 +75,13 @@ const PLACES = [
   "~/.asdf/shims",
   "~/.nodenv/shims",
   "~/.proto/shims",
-  "~/.nvm/versions/node/v[2-9]*/bin",
-  "~/.local/share/fnm/node-versions/v[2-9]*/installation/bin",
-  "~/.fnm/node-versions/v[2-9]*/installation/bin",
-  "~/Library/Application Support/fnm/node-versions/v[2-9]*/installation/bin",
+  "~/.nvm/versions/node/v[2-9][0-9]*/bin",
+  "~/.local/share/fnm/node-versions/v[2-9][0-9]*/installation/bin",
+  "~/.fnm/node-versions/v[2-9][0-9]*/installation/bin",
+  "~/Library/Application Support/fnm/node-versions/v[2-9][0-9]*/installation/bin",
 ];
 
-/** What `--version` prints where the interpreter will do, how it is called in messages, and what else is done before it is executed. */
+/** The most welcome one first: what `--version` of a program that will do prints, as a pattern of `case`, and what messages call it. */
 const KINDS: readonly (readonly [kind: Kind, versions: string, name: string])[] = [
   ["deno", `"deno "[2-9]*|"deno "[1-9][0-9]*`, "deno (2 or newer)"],
   ["node", "v[2-9][0-9].*|v[1-9][0-9][0-9].*", "node (20 or newer)"],
@@ -92,7 +92,7 @@ const KINDS: readonly (readonly [kind: Kind, versions: string, name: string])[] 
 export interface Search {
   /** Only this program, whatever its name; else one of `kinds` where programs usually are. */
   readonly path?: string | undefined;
-  /** Which kinds will do, the most welcome one first. */
+  /** Which kinds will do. The first one that is found is taken. */
   readonly kinds: readonly Kind[];
   /** Permission flags, for Deno. */
   readonly flags: readonly string[];
@@ -118,7 +118,8 @@ export function discovery({ path, kinds, flags, before = "" }: Search): string {
     const rest = kind !== "deno" ? "" : sandboxed ? `;${unmoved}` : `;${PIPES}||${unmoved}`;
     return `${versions})set -- ${words.join(" ")}${rest};;`;
   }).join("");
-  // Only in a command substitution is a failing program silent in all shells. Its stdin must not be the wire.
+  // Old and broken ones, such as the shims of version managers that have no version, are passed over. They must not read
+  // from the wire.
   const attempt =
     `case $("$p" --version </dev/null 2>/dev/null) in ${cases}*)continue;;esac;exec ${before}"$p" "$@" ${MOVED};`;
   if (path !== undefined) {
@@ -127,7 +128,7 @@ export function discovery({ path, kinds, flags, before = "" }: Search): string {
   }
   const globs = PLACES.filter((place) => place.includes("*"));
   const expand = (place: string) =>
-    place.replace(/^~/, "$HOME").split(/(v\[2-9\]\*)/).map((part, odd) => odd % 2 ? part : `"${part}"`).join("");
+    place.replace(/^~/, "$HOME").split(/(v\[.*\*)/).map((part, odd) => odd % 2 ? part : `"${part}"`).join("");
   const newest = globs.map((place, index) => `for p in ${expand(place)};do g${index}=$p;done;`).join("");
   const places = PLACES.map((place) => place.includes("*") ? `"$g${globs.indexOf(place)}"` : expand(place)).join(" ");
   return `s=$1;${newest}set -- "" ${places};l="$*";` +

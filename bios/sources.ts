@@ -7,6 +7,7 @@
 
 import { OperationError } from "../protocol/errors.ts";
 import { inflate } from "../runtime/deflate.ts";
+import { payload } from "./payload.ts";
 
 /** One of across's other entry points. */
 export interface Entry {
@@ -26,7 +27,6 @@ const bytesOf = (base64: string): Uint8Array => Uint8Array.from(atob(base64), (c
 export class Sources {
   #core: string | Uint8Array;
   readonly #entries: Readonly<Record<string, Entry>>;
-  #fetch: ((name: string) => Promise<string> | string) | undefined;
   readonly #known = new Map<string, Promise<string>>();
 
   /**
@@ -34,12 +34,12 @@ export class Sources {
    * @param entries The other entry points by name: `servers` for `@x/across/servers`.
    */
   constructor(core: string, entries: Readonly<Record<string, Entry>>) {
-    this.#core = core;
+    this.#core = payload()?.kernel ?? core;
     this.#entries = entries;
   }
 
-  /** The packed core, as stage 1 takes it. */
-  core(): Uint8Array {
+  /** The packed kernel, as stage 1 takes it. */
+  kernel(): Uint8Array {
     return this.#core = typeof this.#core === "string" ? bytesOf(this.#core) : this.#core;
   }
 
@@ -57,12 +57,6 @@ export class Sources {
     return text;
   }
 
-  /** Takes the sources that this end was given. */
-  adopt(core: Uint8Array, fetch?: (name: string) => Promise<string> | string): void {
-    this.#core = core;
-    this.#fetch = fetch;
-  }
-
   #entry(name: string): Entry {
     if (Object.hasOwn(this.#entries, name)) return this.#entries[name]!;
     throw new OperationError(`Cannot find "@x/across/${name}": there is no such entry point`);
@@ -70,8 +64,9 @@ export class Sources {
 
   async #load(name: string): Promise<string> {
     const { packed } = this.#entry(name);
-    if (packed) return new TextDecoder().decode(await inflate(bytesOf(packed), LIMIT));
-    if (this.#fetch) return await this.#fetch(name);
-    throw new OperationError(`Cannot pass on "@x/across/${name}": it did not come with the core`);
+    if (packed.trim()) return new TextDecoder().decode(await inflate(bytesOf(packed), LIMIT));
+    const given = payload();
+    if (given) return await given.entry(name);
+    throw new OperationError(`Cannot pass on "@x/across/${name}" as it is not embedded: run "deno task embed"`);
   }
 }

@@ -4,15 +4,20 @@
  * @module
  */
 
-import type { SpawnInit } from "../runtime/spawn.ts";
 import { choose } from "./command.ts";
 import type { Permissions } from "./permissions.ts";
 import { STAGE_1 } from "./script.ts";
 import type { Kind } from "./shell.ts";
 import { discovery, quote } from "./shell.ts";
 
-/** How to log in on another machine and what to start there. `cwd`, `env` and `clearEnv` are meant for the remote end. */
-export interface SshInit extends SpawnInit {
+/** How to log in on another machine and what to start there. */
+export interface SshInit {
+  /** Working directory of the remote end, from the home that a login starts in. */
+  readonly cwd?: string | URL;
+  /** Environment variables that the remote end gets beside those of the login. An interpreter is looked for in the `PATH` that is set here. */
+  readonly env?: Record<string, string>;
+  /** Whether it gets none of the login's but `HOME` and `PATH`. */
+  readonly clearEnv?: boolean;
   /** Where stderr of `ssh`, which is also the remote end's, goes: see {@linkcode CommandInit}. */
   readonly stderr?: "inherit" | "null" | WritableStream<Uint8Array>;
   /**
@@ -54,7 +59,7 @@ function surroundings({ cwd, env = {}, clearEnv }: SshInit): { before: string; e
   if (cwd !== undefined) {
     const url = cwd instanceof URL ? cwd : undefined;
     if (url && url.protocol !== "file:") throw new TypeError(`Cannot use "${url}" as cwd: pass a path or file: URL`);
-    const path = url ? decodeURIComponent(url.pathname) : word(cwd, "cwd");
+    const path = url ? decodeURIComponent(url.pathname) : word(cwd || undefined, "cwd");
     // Else the shell would take it for an option, or look for it in CDPATH.
     before += `cd ${set(path[0] === "/" ? path : `./${path}`, "cwd")}||exit;`;
   }

@@ -12,7 +12,7 @@ const DEPTH = 2;
 const MOST = 10_000;
 
 /** Tells which export of a module a function is. */
-type Matcher = (fn: { readonly name: string }) => string | undefined;
+export type Matcher = (fn: { readonly name: string }) => string | undefined;
 
 /** What `text_names.ts` fills in. */
 export const matching: { byText?: (source: string) => Matcher } = {};

@@ -17,6 +17,7 @@ export interface ImportSite {
   readonly start: number;
   /** `type` of the import attributes. */
   readonly type?: string;
+  /** Whether it is an `import()`. */
   readonly dynamic: boolean;
   /** Where an `import … from` begins, and where the `from` is. */
   readonly clause?: readonly [start: number, from: number];
@@ -24,6 +25,7 @@ export interface ImportSite {
 
 /** What {@linkcode scanImports} finds out about a text. */
 export interface Scan {
+  /** All imports, in their order. */
   readonly sites: readonly ImportSite[];
   /** Offsets of `import.meta`. */
   readonly metas: readonly number[];

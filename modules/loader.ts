@@ -6,8 +6,9 @@
 
 import { OperationError } from "../protocol/errors.ts";
 import { runtime, runtimeVersion } from "../runtime/host.ts";
-import { type ImportHook, importHook } from "../runtime/hook.ts";
-import { freeModuleUrl, moduleUrl, prefersModuleUrls } from "../runtime/module_url.ts";
+import { importHook } from "../runtime/hook.ts";
+import type { ImportHook } from "../runtime/import_hook.ts";
+import { freeModuleUrl, heedSourceMaps, moduleUrl, prefersModuleUrls } from "../runtime/module_url.ts";
 import { isName, nativeSpecifier, needsHook } from "../runtime/native_import.ts";
 import { addOwner, dropOwner } from "./installed.ts";
 import { IMPORTER, type ModuleSource } from "./source.ts";
@@ -127,7 +128,7 @@ export class ModuleLoader {
     }
     const { order, hooked: closed } = this.#closure(id);
     const size = order.reduce((sum, each) => sum + this.#get(each)!.source.length, 0);
-    if (!hooked && !closed && !this.#hook && prefersModuleUrls(size) && this.#linkByUrls(order)) {
+    if (!hooked && !closed && !this.#hook && prefersModuleUrls(order.length, size) && this.#linkByUrls(order)) {
       return this.#urls.get(id)!;
     }
     const hook = this.#hook ??= await importHook();
@@ -197,11 +198,15 @@ export class ModuleLoader {
       last = source.indexOf(source[start]!, start + 1) + 1;
     }
     text += source.slice(last);
+    const map = text.lastIndexOf("\n//# sourceMappingURL=");
+    if (map > 0) heedSourceMaps();
     if (!source.includes(`${IMPORTER}(`)) return text;
     this.#number ||= importers.push((id, args) => this.#importFrom(id, args));
     const importer = `globalThis[Symbol.for("${IMPORTERS}")][${this.#number - 1}]`;
-    // A declaration is there from the start, wherever it stands; at the end it moves nothing.
-    return `${text}\nfunction ${IMPORTER}(...a){return ${importer}(${JSON.stringify(id)},a)}`;
+    // A declaration is there from the start, wherever it stands. At the end it moves nothing; but a source map has to stay the last.
+    const end = map > 0 ? map : text.length;
+    const declaration = `\nfunction ${IMPORTER}(...a){return ${importer}(${JSON.stringify(id)},a)}`;
+    return text.slice(0, end) + declaration + text.slice(end);
   }
 
   #importFrom(id: string, args: Parameters<Importer>[1]): unknown {

@@ -11,8 +11,9 @@ import { deflate, inflate } from "../runtime/deflate.ts";
 export interface ModuleSource {
   /** Absolute URL of the original, with `#text` or `#bytes` behind it where it is imported as such; or `@x/across/ENTRY`. */
   readonly id: string;
-  /** The text; or, for `error`, why there is none. */
+  /** `error` where there is no such module for the peer. */
   readonly kind: "js" | "error";
+  /** The text; of an `error` the message. */
   readonly source: string;
   /**
    * Specifiers of the source, and what they stand for: an id, a `node:`, `npm:`, `jsr:`, `https:` or bare specifier that the far end resolves itself, or
@@ -75,7 +76,7 @@ function readModule(row: unknown): ModuleSource {
   if (
     kind !== "js" && kind !== "error" || typeof id !== "string" || typeof source !== "string" || more !== undefined ||
     // No peer may say what a built-in module is, or another scheme of the runtime's own.
-    !/^(?:file|https?):\/\/|^@x\/across\/./.test(id) ||
+    !/^(?:file|https?):\/\/|^@x\/across(?:\/.|$)/.test(id) ||
     !imports || typeof imports !== "object" || !Object.values(imports).every((to) => typeof to === "string") ||
     !Array.isArray(at) ||
     !at.every((offset) =>

@@ -254,13 +254,14 @@ export class Decoder implements ValueReader {
 
   #sparse(r: Reader): unknown[] {
     const n = r.varint();
+    if (n > 0xffffffff) malformed("array");
     const array: unknown[] = this.keep([]);
     // This length makes engines take memory for the elements there are only.
     array.length = 0xffffffff;
     let index = 0;
     for (let left = r.varint(); left > 0; left--) {
       index += r.varint();
-      if (index >= n || n > 0xffffffff) malformed("array");
+      if (index >= n) malformed("array");
       array[index++] = this.#value(r);
     }
     array.length = n;

@@ -6,7 +6,7 @@
  */
 
 import type { FileFunctions } from "./host.ts";
-import { builtin, deno, runtime } from "./host.ts";
+import { builtin, bun, deno } from "./host.ts";
 
 /** A file, pipe or connection of Deno, or what stands for one elsewhere. */
 export interface ByteFile {
@@ -21,7 +21,7 @@ export interface ByteFile {
   /** The same at once: it blocks, or throws, when it has to wait. */
   writeSync?(chunk: Uint8Array): number;
   /** Frees it. A read that is under way need not end. */
-  close(): void;
+  close(): unknown;
 }
 
 /** What is used of a `net.Socket`. */
@@ -50,98 +50,74 @@ export interface Output {
   readonly writeSync?: (chunk: Uint8Array) => number;
 }
 
-const BUFFER_SIZE = 65536;
+type Net = { Socket: new (options: object) => Socket };
 
 /** A socket of Node's making over a descriptor. Not in Deno before 2.7, and not for files. */
-function openSocket(fd: number, readable: boolean): Socket | Promise<Socket> {
-  type Net = { Socket: new (options: object) => Socket };
-  const open = ({ Socket }: Net): Socket => {
-    const socket: Socket = new Socket({
-      fd,
-      readable,
-      writable: !readable,
-      // Node reads into one buffer then. Deno's imitation does not know it and emits "data" by itself.
-      onread: readable && {
-        buffer: new Uint8Array(BUFFER_SIZE),
-        callback: (size: number, buffer: Uint8Array) => socket.emit("data", buffer.subarray(0, size)),
-      },
-    });
-    if (fd < 3) socket.on("close", () => plug(fd));
-    return socket;
-  };
-  const net = builtin<Net>("node:net");
-  return net instanceof Promise ? net.then(open) : open(net);
+function openSocket({ Socket }: Net, fd: number, readable: boolean): Socket {
+  const socket: Socket = new Socket({
+    fd,
+    readable,
+    writable: !readable,
+    // Node reads into one buffer then. Deno's imitation does not know it and emits "data" by itself.
+    onread: readable && {
+      buffer: new Uint8Array(65536),
+      callback: (size: number, buffer: Uint8Array) => socket.emit("data", buffer.subarray(0, size)),
+    },
+  });
+  if (fd < 3) socket.on("close", () => plug(fd));
+  return socket;
 }
 
 /** Puts something harmless in the place of a standard descriptor, or the next file to be opened would get what programs print. */
 function plug(fd: number): void {
+  type Files = { openSync(path: string, mode: string): unknown };
   try {
-    if (deno) deno.openSync("/dev/null", { read: !fd, write: fd > 0 });
-    else {(builtin("node:fs") as { openSync(path: string, mode: string): unknown }).openSync(
-        "/dev/null",
-        fd ? "w" : "r",
-      );}
+    if (deno) deno.openSync("/dev/null", { read: !fd, write: !!fd });
+    else (builtin("node:fs") as Files).openSync("/dev/null", fd ? "w" : "r");
   } catch {
     // No permission then, for other files neither.
   }
 }
 
-/** Closes stdin or stdout: Deno itself closes only its handles of them, so that the peer would never see the end. */
-async function closeStandard(fd: number): Promise<void> {
+/** Closes stdout: Deno itself closes only its handle of it, so that the peer would never see the end. */
+async function closeStdout(): Promise<void> {
   try {
-    const socket = await openSocket(fd, false);
+    const socket = openSocket(await builtin<Net>("node:net"), 1, false);
     socket.on("error", () => {});
     socket.end(() => socket.destroy());
   } catch {
-    // Too old, or a file.
+    // Too old, or a file: then the end of the process has to do.
   }
 }
 
-/** A path that opens a descriptor once more. Only for pipes and files, and with the permission to do so. */
+/** A path that opens a descriptor once more. */
 const path = (fd: number) => `/dev/fd/${fd}`;
 
 /**
  * Opens a descriptor for reading.
  *
- * @param fd Its number.
+ * @param fd Its number. In Deno it must be stdin, a pipe or a file.
  * @returns what to read from
  */
-export function openInput(fd: number): Input | Promise<Input> {
-  if (runtime === "bun") {
-    return { stream: (globalThis as unknown as { Bun: { file(fd: number): Blob } }).Bun.file(fd).stream() };
-  }
-  if (deno) {
-    const { stdin } = deno;
-    if (!fd) return { file: { read: stdin.read.bind(stdin), close() {} } };
-    try {
-      return { file: deno.openSync(path(fd)) };
-    } catch {
-      // A socket can, without any permission.
-    }
-  }
-  const socket = openSocket(fd, true);
-  return socket instanceof Promise ? socket.then((socket) => ({ socket })) : { socket };
+export function openInput(fd: number): Input {
+  if (bun) return { stream: (bun as unknown as { file(fd: number): Blob }).file(fd).stream() };
+  if (!deno) return { socket: openSocket(builtin("node:net") as Net, fd, true) };
+  const { stdin } = deno;
+  return { file: fd ? deno.openSync(path(fd)) : { read: stdin.read.bind(stdin), close() {} } };
 }
 
 /**
  * Opens a descriptor for writing.
  *
- * @param fd Its number.
+ * @param fd Its number. In Deno it must be stdout, a pipe or a file.
  * @returns what to write to
  */
-export function openOutput(fd: number): Output | Promise<Output> {
+export function openOutput(fd: number): Output {
   if (deno) {
     const { stdout } = deno;
-    if (fd === 1) {
-      const write = stdout.write.bind(stdout);
-      return { file: { write, writeSync: stdout.writeSync.bind(stdout), close: () => void closeStandard(fd) } };
-    }
-    try {
-      return { file: deno.openSync(path(fd), { write: true }) };
-    } catch {
-      // As above.
-    }
-    return (openSocket(fd, false) as Promise<Socket>).then((socket) => ({ socket }));
+    if (fd !== 1) return { file: deno.openSync(path(fd), { write: true }) };
+    const write = stdout.write.bind(stdout);
+    return { file: { write, writeSync: stdout.writeSync.bind(stdout), close: closeStdout } };
   }
   const fs = builtin("node:fs") as FileFunctions & {
     write(fd: number, chunk: Uint8Array, callback: (error: Error | null, size: number) => void): void;
@@ -149,7 +125,7 @@ export function openOutput(fd: number): Output | Promise<Output> {
   // These are going to be patched, in the interest of the wire.
   const { write, writeSync: writeFileSync, closeSync } = fs;
   const writeSync = (chunk: Uint8Array) => writeFileSync(fd, chunk);
-  if (runtime !== "bun") return { socket: openSocket(fd, false) as Socket, writeSync };
+  if (!bun) return { socket: openSocket(builtin("node:net") as Net, fd, false), writeSync };
   // Bun's sockets do not take descriptors.
   return {
     file: {

@@ -24,7 +24,10 @@ export async function readUrl(url: string): Promise<Uint8Array> {
   const it = new URL(url);
   if (it.protocol === "file:") return await (deno ?? await files()).readFile(it);
   const response = await fetch(it);
-  if (!response.ok) throw new Error(`${response.status} ${response.statusText}`);
+  if (!response.ok) {
+    await response.body?.cancel();
+    throw new Error(`${response.status} ${response.statusText}`);
+  }
   return new Uint8Array(await response.arrayBuffer());
 }
 

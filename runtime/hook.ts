@@ -5,19 +5,10 @@
  */
 
 import { runtime } from "./host.ts";
+import type { ImportHook } from "./import_hook.ts";
 import { bunHook } from "./hook_bun.ts";
 import { syncHook } from "./hook_sync.ts";
 import { threadHook } from "./hook_thread.ts";
-
-/** Makes modules importable under URLs of our choice; cycles are fine. There is one per process. */
-export interface ImportHook {
-  /** What stands in front of an id to make a URL that the runtime takes. */
-  readonly scheme: string;
-  /** Adds modules: URL and JavaScript. A promise where they are not there at once. */
-  add(modules: Iterable<readonly [url: string, source: string]>): Promise<void> | void;
-  /** Takes modules out; what was imported lives on. */
-  drop(urls: Iterable<string>): void;
-}
 
 let hook: Promise<ImportHook | undefined> | undefined;
 

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { ImportHook } from "./hook.ts";
+import type { ImportHook } from "./import_hook.ts";
 
 /** What is used of Bun's plugins. */
 interface BunPlugins {

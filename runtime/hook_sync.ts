@@ -6,7 +6,7 @@
 
 import { workingDirectoryUrl } from "./files.ts";
 import { builtin, runtime } from "./host.ts";
-import type { ImportHook } from "./hook.ts";
+import type { ImportHook } from "./import_hook.ts";
 
 /** What is used of the hooks of `node:module`. */
 interface Context {
@@ -19,7 +19,7 @@ interface ModuleHooks {
   }): void;
 }
 
-/** Installs the hook, where there is one. Costs 15 ms in Deno, 1 ms in Node. */
+/** Installs the hook, where there is one. Costs 15 ms in Deno 2.9, 1 ms in 2.8 and in Node. */
 export async function syncHook(): Promise<ImportHook | undefined> {
   const { registerHooks } = await builtin<ModuleHooks>("node:module");
   if (!registerHooks) return;

@@ -7,7 +7,7 @@
 
 import { workingDirectoryUrl } from "./files.ts";
 import { builtin } from "./host.ts";
-import type { ImportHook } from "./hook.ts";
+import type { ImportHook } from "./import_hook.ts";
 
 /** What is used of `node:module` and `node:worker_threads`. */
 interface Register {

@@ -1,28 +1,26 @@
 /**
- * URLs that contain a module themselves. They need no import hook, which takes 15 ms to install in Deno and 30 in Node 20, and are all that Deno has
- * before 2.8; but what is in them can only import what has a URL already, so there are no cycles.
+ * URLs that contain a module themselves. They need no import hook, which takes 15 ms to install in Deno 2.9 and 30 in Node 20, and are all that Deno
+ * has before 2.8; but what is in them can only import what has a URL already, so there are no cycles.
  *
  * @module
  */
 
-import { deno, runtime, runtimeVersion } from "./host.ts";
+import { deno, nodeProcess, runtime, runtimeVersion } from "./host.ts";
 
-/** Larger graphs are better off with a hook: the source maps take 0.25 ms per KiB. */
-const WORTHWHILE = 40_000;
 /** Each `data:` URL contains those of all modules that it imports: longer ones would grow out of hand. */
 const LONGEST = 1 << 18;
 
-/** Whether a version is older than one that is given as 1000 times its first number plus the second. */
-const before = (version: string, other: number): boolean => {
-  const [major, minor] = version.split(".");
-  return Number(major) * 1000 + Number(minor) < other;
-};
-const oldDeno = deno && before(deno.version.deno, 2008);
-const oldNode = runtime === "node" && before(runtimeVersion, 22015);
+/** Major and minor version as one number. */
+const [major, minor] = runtimeVersion.split(".");
+const version = Number(major) * 1000 + Number(minor);
 
-/** Whether modules of this size altogether should get URLs of their own. Where `module.registerHooks` costs nothing, that is never so. */
-export function prefersModuleUrls(size: number): boolean {
-  return deno ? oldDeno! || size < WORTHWHILE : oldNode;
+/**
+ * Whether modules should get URLs of their own rather than a hook. Where `module.registerHooks` costs nothing (Node, and Deno 2.8) that is never so. In
+ * Deno 2.9 it costs 15 ms, and URLs 1 ms for each module and 4 KiB.
+ */
+export function prefersModuleUrls(modules: number, size: number): boolean {
+  if (runtime === "deno") return version < 2008 || version > 2008 && modules + size / 4000 < 12;
+  return runtime === "node" && version < 22015;
 }
 
 /**
@@ -30,16 +28,17 @@ export function prefersModuleUrls(size: number): boolean {
  *
  * @param source JavaScript, in which imported modules stand by their URLs.
  * @param id What stack traces are to call it.
- * @returns undefined when the text is too long
+ * @returns undefined when the text is too long, or has a source map of its own that would not be heeded
  */
 export function moduleUrl(source: string, id: string): string | undefined {
+  const mapped = source.includes("\n//# sourceMappingURL=");
   if (deno) {
     // Deno does not heed sourceURL, but it does heed source maps.
-    const text = source.includes("\n//# sourceMappingURL=") ? source : source + sameMap(source, id);
-    return URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
+    return URL.createObjectURL(new Blob([mapped ? source : source + sameMap(source, id)], { type: "text/javascript" }));
   }
+  // Node heeds the one or the other.
   const text = new TextEncoder().encode(`${source}\n//# sourceURL=${id}`);
-  if (text.length > LONGEST) return;
+  if (mapped || text.length > LONGEST) return;
   const { Buffer } = globalThis as unknown as {
     Buffer: { from(bytes: Uint8Array): { toString(as: "base64"): string } };
   };
@@ -49,6 +48,11 @@ export function moduleUrl(source: string, id: string): string | undefined {
 /** Frees what a URL holds. */
 export function freeModuleUrl(url: string): void {
   URL.revokeObjectURL(url);
+}
+
+/** Has stack traces follow the source maps of modules, where that is not so anyway. */
+export function heedSourceMaps(): void {
+  (nodeProcess as { setSourceMapsEnabled?(on: boolean): void } | undefined)?.setSourceMapsEnabled?.(true);
 }
 
 const DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

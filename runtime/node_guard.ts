@@ -4,7 +4,7 @@
  * @module
  */
 
-import { deno, isWouldBlock, sleepSync } from "./host.ts";
+import { deno } from "./host.ts";
 
 type AnyFunction = (...args: unknown[]) => unknown;
 type Functions = Record<string, AnyFunction>;
@@ -14,10 +14,6 @@ interface Process {
   readonly stderr: unknown;
   getBuiltinModule?(name: string): unknown;
 }
-
-/** Names of stdin and stdout for functions that open or use files. */
-const INPUT = new Set<unknown>([0, "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"]);
-const OUTPUT = new Set<unknown>([1, "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"]);
 
 /**
  * Says what a child gets instead of what it would inherit.
@@ -40,20 +36,13 @@ const options = (it: unknown): unknown => {
 };
 
 /** Replaces functions of a module by what is made of their arguments. */
-function wrap(module: Functions, names: string, change: (args: unknown[]) => boolean | void): void {
+function wrap(module: Functions, names: string, change: (args: unknown[]) => void): void {
   for (const name of names.split(" ")) {
     const original = module[name];
     if (!original) continue;
     const wrapped = function (this: unknown, ...args: unknown[]) {
-      // Where the original would have waited for room, its substitute may be a descriptor that does not.
-      for (let patience = change(args) && name.endsWith("Sync") ? 100 : 0;; patience--) {
-        try {
-          return original.apply(this, args);
-        } catch (error) {
-          if (!patience || !isWouldBlock(error)) throw error;
-          sleepSync(10);
-        }
-      }
+      change(args);
+      return original.apply(this, args);
     };
     module[name] = Object.defineProperties(
       wrapped,
@@ -75,19 +64,19 @@ export function guardNode(): void {
   const fs = load<Functions | undefined>("node:fs");
   if (!fs) return;
   let nothing: unknown;
-  wrap(fs, "read readSync readv readvSync readFile readFileSync", (args) => {
-    if (INPUT.has(args[0])) args[0] = nothing ??= fs.openSync!("/dev/null", "r");
-  });
-  wrap(fs, "write writeSync writev writevSync writeFile writeFileSync appendFile appendFileSync", (args) => {
-    const ours = OUTPUT.has(args[0]);
-    if (ours) args[0] = 2;
-    return ours;
-  });
+  wrap(
+    fs,
+    "read readSync readv readvSync readFile readFileSync write writeSync writev writevSync writeFile writeFileSync",
+    (args) => {
+      if (args[0] === 0) args[0] = nothing ??= fs.openSync!("/dev/null", "r");
+      if (args[0] === 1) args[0] = 2;
+    },
+  );
   const children = load<Functions>("node:child_process");
   type Spawner = { ChildProcess?: { prototype: Functions } };
   const { ChildProcess } = children as Spawner;
   if (ChildProcess?.prototype.spawn) {
-    wrap(ChildProcess.prototype, "spawn", (args) => void (args[0] = options(args[0])));
+    wrap(ChildProcess.prototype, "spawn", (args) => args[0] = options(args[0]));
   }
   wrap(children, "spawnSync execSync execFileSync", (args) => args.forEach((arg, i) => args[i] = options(arg)));
   if (!deno) {

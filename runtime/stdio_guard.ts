@@ -16,39 +16,20 @@ function patch(target: object, values: object): void {
   }
 }
 
-/** Makes all of `console` print where `console.error` does. Tables come out plain: the code that draws them is out of reach. */
-function guardConsole(inspect: (value: unknown, options?: object) => string): void {
+/**
+ * Makes all of `console` print where `console.error` does. The code that draws tables, counts and stops times is out of reach where it prints to
+ * stdout, so their arguments have to do.
+ */
+function guardConsole(): void {
   const { error, group } = console;
-  const counts = new Map<string, number>();
-  const times = new Map<string, number>();
-  const timeLog = (label = "default", ...data: unknown[]) =>
-    error(`${label}: ${performance.now() - (times.get(label) ?? NaN)}ms`, ...data);
-  const opening = (...data: unknown[]) => {
+  const methods: Record<string, unknown> = console as object as Record<string, unknown>;
+  for (const name of "log info debug dir dirxml table count timeLog timeEnd write".split(" ")) {
+    methods[name] = (...data: unknown[]) => error(...data);
+  }
+  console.group = console.groupCollapsed = (...data) => {
     if (data.length) error(...data);
     group();
   };
-  Object.assign(console, {
-    log: error,
-    info: error,
-    debug: error,
-    dirxml: error,
-    table: (data: unknown) => error(data),
-    dir: (value: unknown, options?: object) => error(inspect(value, options)),
-    write: (...data: (string | Uint8Array)[]) => data.forEach(writeStderr), // Bun only
-    count(label = "default") {
-      counts.set(label, (counts.get(label) ?? 0) + 1);
-      error(`${label}: ${counts.get(label)}`);
-    },
-    countReset: (label = "default") => counts.delete(label),
-    time: (label = "default") => times.set(label, performance.now()),
-    timeLog,
-    timeEnd(label = "default") {
-      timeLog(label);
-      times.delete(label);
-    },
-    group: opening,
-    groupCollapsed: opening,
-  });
 }
 
 /** Passes a child's output on to stderr. */
@@ -115,28 +96,26 @@ function guardedCommand(Command: typeof Deno.Command): typeof Deno.Command {
 }
 
 /** What is used of Bun. */
-interface BunProcesses {
+interface Bun {
   stdin: unknown;
   stdout: unknown;
   readonly stderr: unknown;
-  readonly file: (path: string) => unknown;
-  inspect(value: unknown, options?: object): string;
+  file(path: string): unknown;
   spawn(...args: BunArguments): unknown;
   spawnSync(...args: BunArguments): unknown;
 }
 interface BunOptions {
-  stdio?: readonly unknown[];
-  stdin?: unknown;
-  stdout?: unknown;
+  readonly stdio?: readonly unknown[];
+  readonly stdin?: unknown;
+  readonly stdout?: unknown;
 }
 type BunArguments = [command: object, options?: object];
 
-function guardBun(bun: BunProcesses): void {
+function guardBun(bun: Bun): void {
   const { spawn, spawnSync } = bun;
   const guarded = (options: BunOptions): BunOptions => {
-    const stdio = options.stdio ?? [options.stdin ?? null, options.stdout ?? "pipe"];
-    const [stdin, stdout, ...others] = redirect(stdio) as unknown[];
-    return options.stdio ? { ...options, stdio: [stdin, stdout, ...others] } : { ...options, stdin, stdout };
+    const stdio = redirect(options.stdio ?? [options.stdin ?? null, options.stdout ?? "pipe"]) as readonly unknown[];
+    return options.stdio ? { ...options, stdio } : { ...options, stdin: stdio[0], stdout: stdio[1] };
   };
   const args = ([command, options = {}]: BunArguments): BunArguments =>
     Array.isArray(command) ? [command, guarded(options)] : [guarded(command)];
@@ -155,13 +134,12 @@ export function guardStdio(): void {
   if (guarded) return;
   guarded = true;
   if (deno) {
-    guardConsole(deno.inspect);
+    guardConsole();
     guardDeno(deno);
   } else {
     if (bun) {
-      const it = bun as unknown as BunProcesses;
-      guardConsole(it.inspect);
-      guardBun(it);
+      guardConsole();
+      guardBun(bun as unknown as Bun);
     }
     guardNode();
   }

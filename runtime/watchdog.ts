@@ -113,7 +113,7 @@ export function startWatchdog(init: WatchdogInit): Watchdog {
     Atomics.add(state, 1, 1);
     Atomics.notify(state, 1);
   };
-  const pace: Pace = [Math.min(250, init.heartbeat?.interval ?? 250), 500];
+  const pace: Pace = [100, 300];
   const script = (receive: string, ask: string) => `${receive}o=>{(${watch})(o,${JSON.stringify(pace)},()=>${ask});`;
   let worker: AnyWorker | undefined;
   let stopped = false;

@@ -31,10 +31,12 @@ export interface Dialling {
   transport(transport: Transport): Wire;
   /** Reads what is exported. */
   graph(): ModuleGraph;
+  /** Makes this across the one that modules of a peer import. */
+  provideSelf(): Promise<void>;
   /** A source in whose place its dynamic imports are served by whoever executes it. */
   portable(source: string): string;
-  /** The packed core, for a peer that has nothing but a BIOS. */
-  coreSource(): Uint8Array | Promise<Uint8Array>;
+  /** The packed kernel, for a peer that has nothing but a BIOS. */
+  kernelSource(): Uint8Array | Promise<Uint8Array>;
   /** The source of one of across's other entry points. */
   entrySource(name: string): string | Promise<string>;
 }

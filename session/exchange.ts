@@ -21,8 +21,10 @@ import { followCalls } from "./context.ts";
 
 /** How across's own modules are named on every side. */
 const SELF = "@x/across";
-/** What may be the name of one of its other entry points. */
-const ENTRY = /@x\/across\/[\w-]+/g;
+/** What its main entry point is called where all have names. */
+const MAIN = "mod";
+/** What may be the name of one of its entry points. */
+const PART = /@x\/across(?:@[^/\s"']*)?(?:\/([\w-]+))?/g;
 /** Roots that a peer may announce. */
 const ROOT_LIMIT = 100_000;
 
@@ -34,6 +36,10 @@ export interface ExchangeContext {
   readonly limit: number;
   /** Whether we take modules from the peer. */
   readonly accepts: boolean;
+  /** Whether the peer was booted by us and gets the parts of across that it needs from us. */
+  readonly peerBooted: boolean;
+  /** Whether across itself comes from the peer, as this end was booted by it. */
+  readonly booted: boolean;
   /** Put before the ids of the peer's modules here. */
   readonly prefix: string;
   /** Settles when it is known whether the peer takes modules from us. */
@@ -165,29 +171,21 @@ export class Exchange {
     if (packed) this.#sendSources(0, packed);
   }
 
-  /** Marks modules as sent and gives those that were not before, with the entry points of across that they import. */
+  /** Marks modules as sent and gives those that were not before, with the parts of across that they import, where the peer has none. */
   async #claim(sources: readonly ModuleSource[]): Promise<ModuleSource[]> {
     const modules = sources.filter(({ id }) => !this.#sent.has(id));
-    const entries = new Set<string>();
-    for (const { id, source, imports } of modules) {
-      this.#sent.add(id);
-      for (const target of [...Object.values(imports), ...source.match(ENTRY) ?? []]) {
-        if (target.startsWith(SELF + "/") && !this.#sent.has(target)) entries.add(target);
-      }
-    }
-    for (const id of entries) modules.push(await this.#entry(id));
-    return modules;
+    for (const { id } of modules) this.#sent.add(id);
+    if (!this.#context.peerBooted) return modules;
+    const entries = partsOf(modules).filter((id) => !this.#sent.has(id));
+    // What looks like the name of a part need not be one.
+    const found = await Promise.all(entries.map((id) => this.#entry(id).catch(() => undefined)));
+    return modules.concat(found.filter((entry) => entry !== undefined));
   }
 
   async #entry(id: string): Promise<ModuleSource> {
+    const source = await dialling().entrySource(id.slice(SELF.length + 1) || MAIN);
     this.#sent.add(id);
-    return {
-      id,
-      kind: "js",
-      source: await dialling().entrySource(id),
-      imports: { [SELF]: SELF },
-      at: [],
-    };
+    return { id, kind: "js", source, imports: {}, at: [] };
   }
 
   /** In the order of the calls: sources never overtake sources that they may rely on. */
@@ -212,7 +210,7 @@ export class Exchange {
 
   async #serve(id: string): Promise<Uint8Array> {
     await this.#exporting;
-    if (id.startsWith(SELF + "/")) return packModules(this.#sent.has(id) ? [] : [await this.#entry(id)]);
+    if (isPart(id)) return packModules([await this.#entry(id)]);
     if (!this.#graph?.serves(id)) throw new OperationError(`Cannot import "${id}" as it was not exported`);
     return packModules(await this.#claim(await this.#graph.collect([id], this.#sent)));
   }
@@ -249,16 +247,33 @@ export class Exchange {
   }
 
   async #install(packed: Uint8Array): Promise<void> {
-    const modules = await unpackModules(packed, this.#context.limit);
+    const modules = await unpackModules(packed, this.#context.limit).catch((cause) => {
+      // Of no use for anything but the calls that need them.
+      throw new OperationError(cause.message, { cause });
+    });
     // Modules that import across may ask which call they are in.
-    if (modules.some(mentionsSelf)) await followCalls();
+    for (const id of partsOf(modules)) await this.#prepareSelf(id, modules);
     this.#loader.install(modules);
+  }
+
+  /** Modules that import a part of across get the one that runs here, or is about to, and may ask which call they are in. */
+  async #prepareSelf(id: string, arriving: readonly ModuleSource[]): Promise<void> {
+    await followCalls();
+    if (!this.#context.booted) return dialling().provideSelf();
+    if (this.#loader.source(id) || arriving.some((module) => module.id === id)) return;
+    // If it is no part of across after all, the import says so.
+    await this.#request(id).catch(() => {});
   }
 
   /** Has a module of the peer's installed, if it is one. */
   async #fetch(id: string): Promise<void> {
     await this.#coming.get(id);
     if (this.#loader.source(id) || !this.#announces(id)) return;
+    await this.#request(id);
+  }
+
+  /** Asks the peer for a module and what comes with it, and installs it. */
+  #request(id: string): Promise<void> {
     let fetched = this.#fetched.get(id);
     if (!fetched) {
       const request = ++this.#lastFetch;
@@ -271,12 +286,19 @@ export class Exchange {
       link.writer.string(id);
       link.commit(start);
     }
-    await fetched;
+    return fetched;
+  }
+
+  /** The source of a part of across that is not here, from the peer. */
+  async fetchEntry(name: string): Promise<string> {
+    const id = name === MAIN ? SELF : `${SELF}/${name}`;
+    if (!this.#loader.source(id)) await this.#request(id);
+    return this.#loader.source(id)!.source;
   }
 
   #announces(id: string): boolean {
     if (!this.#context.accepts) return false;
-    if (this.#roots.has(id) || id.startsWith(SELF + "/")) return true;
+    if (this.#roots.has(id)) return true;
     for (let at = id.lastIndexOf("/"); at > 0; at = id.lastIndexOf("/", at - 1)) {
       if (this.#roots.has(id.slice(0, at + 1))) return true;
     }
@@ -298,7 +320,7 @@ export class Exchange {
 
   /** Imports a module: the peer's, else one of the runtime's own. */
   async import(specifier: string, options?: unknown): Promise<object> {
-    if (specifier.startsWith(SELF)) await followCalls();
+    if (isPart(specifier)) await this.#prepareSelf(specifier, []);
     await this.#fetch(specifier);
     const namespace = await this.#loader.import(specifier, options as ImportCallOptions | undefined);
     if (this.#loader.source(specifier) && !this.#namespaces.has(specifier)) {
@@ -322,9 +344,20 @@ export class Exchange {
   }
 }
 
-/** Whether a module may import across. */
-function mentionsSelf({ source, imports }: ModuleSource): boolean {
-  return source.includes(SELF) || Object.values(imports).some((target) => target.startsWith(SELF));
+/** Whether a specifier is that of a part of across. */
+function isPart(specifier: string): boolean {
+  return specifier === SELF || specifier.startsWith(SELF + "/");
+}
+
+/** The parts of across that modules may import. */
+function partsOf(modules: readonly ModuleSource[]): string[] {
+  const ids = new Set<string>();
+  for (const { source, imports } of modules) {
+    for (const [, name] of [source, ...Object.values(imports)].join("\n").matchAll(PART)) {
+      ids.add(name === undefined ? SELF : `${SELF}/${name}`);
+    }
+  }
+  return [...ids];
 }
 
 function isMeta(module: Exportable): boolean {

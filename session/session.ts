@@ -132,6 +132,10 @@ export class Session {
       decoder,
       limit,
       accepts: options.acceptExportedModules,
+      booted: init.booted,
+      get peerBooted() {
+        return session.#bios !== undefined;
+      },
       prefix: init.booted ? "" : `across:/${++count}/`,
       peerAccepts: () => this.#accepting.promise,
       renamed: () => this.#definitions.reconsider(),
@@ -225,7 +229,7 @@ export class Session {
     this.#bios = runtime;
     debug(1, () => `booting ${runtime}`);
     try {
-      const core = await dialling().coreSource();
+      const core = await dialling().kernelSource();
       const length = new TextEncoder().encode(String(core.length).padStart(8, "0"));
       this.#open(concatenate(length, core, superblock()));
     } catch (error) {
@@ -526,6 +530,11 @@ export class Session {
   /** See `Connection.export()`. */
   export(modules: readonly Exportable[], bindings: object | undefined): Promise<void> {
     return this.#hold.during(this.#exchange.export(modules, bindings));
+  }
+
+  /** The source of another part of across, from the peer. */
+  entry(name: string): Promise<string> {
+    return this.#exchange.fetchEntry(name);
   }
 
   /** See `Connection.status()`. */

@@ -1,6 +1,14 @@
-import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+/**
+ * Stage 1 by itself: its text, and what it does in every interpreter and behind every shell, with a core of the tests' own (`support/stage_1.ts`). What
+ * the library makes of it is tested elsewhere.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { biosCommand } from "../bios/command.ts";
 import { getBios } from "../bios/script.ts";
-import { evalArgs, runtime, runtimes, testEachRuntime } from "./support/runtimes.ts";
+import { evalArgs, runtime, testEachRuntime } from "./support/runtimes.ts";
 import { bootWith, isGreeting, joinBytes, packCore, reportingCore, sumOf, SUPERBLOCK } from "./support/stage_1.ts";
 
 const text = new TextEncoder();
@@ -100,16 +108,22 @@ for (const shell of SHELLS) {
   });
 }
 
-await testEachRuntime("neither home nor cache need be there", async (it) => {
-  const env = { HOME: "/dev/null/home", DENO_DIR: "/dev/null/deno", XDG_CACHE_HOME: "/dev/null/cache" };
-  const { said, code, stderr } = await bootWith(evalArgs(it, getBios()), { env, clearEnv: true, cwd: "/" });
-  assertEquals([said.length, code], [2, 0], stderr);
+await testEachRuntime("neither a home nor a cache can be written", async (it) => {
+  // Not even root can write to /proc.
+  for (const HOME of ["/proc", "/proc/nowhere"]) {
+    for (const args of [evalArgs(it, getBios()), biosCommand({ runtime: it.path })]) {
+      const { said, code, stderr } = await bootWith(args, {
+        env: { HOME, PATH: "/usr/bin:/bin" },
+        clearEnv: true,
+        cwd: "/",
+      });
+      assertEquals([said.length, code], [2, 0], stderr);
+    }
+  }
 });
 
 Deno.test("the script is what across-bios prints", async () => {
   const path = new URL("../across_bios.ts", import.meta.url).pathname;
   const { stdout } = await new Deno.Command(Deno.execPath(), { args: ["run", path] }).output();
   assertEquals(new TextDecoder().decode(stdout), getBios() + "\n");
-  assertStringIncludes(getBios(), "~across1 ");
-  assert((await runtimes()).length > 0);
 });

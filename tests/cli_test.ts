@@ -52,7 +52,7 @@ Deno.test(
       ["takes no argument", "bios", "x"],
       ['Flag "--ssh" needs a value', "run", "--ssh=", FIXTURE],
       ["Cannot find module", "run", "/nowhere.ts"],
-      ['exports no function "nothing": there is default, add', "run", "--export", "nothing", FIXTURE],
+      ['exports no function "nothing": there is add, default', "run", "--export", "nothing", FIXTURE],
     ];
     for (const [message, ...args] of cases) {
       const { code, out, err } = await across(...args);

@@ -112,6 +112,33 @@ await testEachRuntime("ModuleLoader imports a tree of modules", async (runtime) 
   assertEquals(stderr, "");
 });
 
+await testEachRuntime("ModuleLoader has stack traces name the lines of what was compiled", async (runtime) => {
+  const text = `interface Shape {
+  a: number;
+}
+enum Color { Red = 1 }
+
+namespace Tools { export const two = 2; }
+export const fail = (shape: Shape): never => {
+  throw new Error(\`\${Color.Red + Tools.two} \${shape}\`);
+};
+export const url = () => import.meta.url;
+`;
+  await using place = await folder({ "main.ts": text, "circle.ts": `import "./circle.ts";\n${text}` });
+  for (const [name, line] of [["main.ts", 8], ["circle.ts", 9]] as const) {
+    const id = place.at(name);
+    if (name === "circle.ts" && oldDeno(runtime)) continue;
+    const { outcomes } = await farEnd(runtime, {
+      packed: await packed(serving(id), id),
+      steps: [{ import: id, call: "fail", args: ["x"] }],
+    });
+    const { stack = "" } = outcomes[0]!;
+    assertMatch(stack, /^Error: 3 x/);
+    // Bun reads no source maps.
+    assert(stack.includes(runtime.name === "bun" ? id : `${new URL(id).pathname}:${line}:9`), stack);
+  }
+});
+
 const CIRCLE = {
   "a.ts": `import { b, later } from "./b.ts";
 export let name: string = "a";

@@ -8,7 +8,7 @@ import type { Input, Output } from "../runtime/descriptors.ts";
 import { openInput, openOutput } from "../runtime/descriptors.ts";
 import { guardStdio } from "../runtime/stdio_guard.ts";
 import { fileSink, fileSource } from "./files.ts";
-import { joinWire, lateWire } from "./join.ts";
+import { joinWire } from "./join.ts";
 import { nodeSink, nodeSource } from "./node_streams.ts";
 import { webSource } from "./web_streams.ts";
 import type { Wire } from "./wire.ts";
@@ -64,9 +64,7 @@ export function stdioWire({ input = 0, output = 1 }: Descriptors = {}): StdioWir
   const from = openInput(input);
   const to = openOutput(output);
   if (!input || output === 1) guardStdio();
-  const wire = from instanceof Promise || to instanceof Promise
-    ? lateWire(Promise.all([from, to]).then(([from, to]) => join(from, to)))
-    : join(from, to);
+  const wire = join(from, to);
   let lock: Int32Array<SharedArrayBuffer> | undefined;
   let writing = false;
   let closing = false;

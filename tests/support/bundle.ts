@@ -1,0 +1,34 @@
+/**
+ * Programs of the tests in one file each, so that any runtime can run them.
+ *
+ * @module
+ */
+
+import { join } from "@std/path";
+import { build, stop } from "esbuild";
+
+/**
+ * Bundles a program of `tests/fixtures/`. To be called outside of tests, as esbuild keeps a process for some time.
+ *
+ * @param name Its file, without the extension.
+ * @returns the path of the bundle, which is there until this process ends
+ */
+export async function bundled(name: string): Promise<string> {
+  const folder = await Deno.makeTempDir({ prefix: "across-test-" });
+  addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
+  const outfile = join(folder, `${name}.mjs`);
+  try {
+    await build({
+      entryPoints: [new URL(`../fixtures/${name}.ts`, import.meta.url).pathname],
+      outfile,
+      bundle: true,
+      format: "esm",
+      platform: "node",
+      target: "node20",
+      logLevel: "error",
+    });
+  } finally {
+    await stop();
+  }
+  return outfile;
+}
