@@ -11,8 +11,6 @@ import type { OptionsInit } from "./protocol/options.ts";
 import type { ChildLike } from "./runtime/spawn.ts";
 import type { Base, Caller } from "./session/caller.ts";
 import { currentCall } from "./session/context.ts";
-import type { Dialling } from "./session/dialling.ts";
-import { dialling } from "./session/dialling.ts";
 import type { Exportable } from "./session/exchange.ts";
 import { faceOf, RemoteFace, ResultFace } from "./session/faces.ts";
 import type { ConnectionStatus } from "./session/peer.ts";
@@ -32,6 +30,8 @@ import type { Target } from "./session/handling.ts";
 import type { CommandInit } from "./transports/command.ts";
 import type { Transport } from "./transports/web_streams.ts";
 import type { Wire } from "./transports/wire.ts";
+import type { Wires } from "./wires.ts";
+import { wires } from "./wires.ts";
 
 const COMMAND_OPTIONS = ["cwd", "env", "clearEnv", "stderr"];
 const SSH_OPTIONS = [...COMMAND_OPTIONS, "runtime", "sshCommand", "sshArgs", "permissions"];
@@ -84,7 +84,7 @@ export class Connection implements AsyncDisposable {
     writable: WritableStream<Uint8Array>,
     options: OptionsInit = {},
   ): Connection {
-    return open(options, [], true, (dialling) => dialling.pipes(readable, writable));
+    return open(options, [], true, (wires) => wires.pipes(readable, writable));
   }
 
   /**
@@ -93,7 +93,7 @@ export class Connection implements AsyncDisposable {
    * @param options See {@linkcode OptionsInit}; `acceptCalls` is true by default.
    */
   static fromStdio(options: OptionsInit = {}): Connection {
-    return open(options, [], true, (dialling) => dialling.stdio(), true);
+    return open(options, [], true, (wires) => wires.stdio(), true);
   }
 
   /**
@@ -104,7 +104,7 @@ export class Connection implements AsyncDisposable {
    * @throws {TypeError} If there is no program.
    */
   static fromCommand(args: readonly string[], options: OptionsInit & CommandInit = {}): Connection {
-    return open(options, COMMAND_OPTIONS, false, (dialling) => dialling.command(args, options));
+    return open(options, COMMAND_OPTIONS, false, (wires) => wires.command(args, options));
   }
 
   /**
@@ -134,7 +134,7 @@ export class Connection implements AsyncDisposable {
    * @throws {TypeError} If the process has no pipes.
    */
   static fromProcess(process: ChildLike, options: OptionsInit = {}): Connection {
-    return open(options, [], false, (dialling) => dialling.process(process));
+    return open(options, [], false, (wires) => wires.child(process));
   }
 
   /**
@@ -145,7 +145,7 @@ export class Connection implements AsyncDisposable {
    * @throws {TypeError} If the destination or an option makes no sense.
    */
   static fromSsh(destination: string, options: OptionsInit & SshInit = {}): Connection {
-    return open(options, SSH_OPTIONS, false, (dialling) => dialling.ssh(destination, options));
+    return open(options, SSH_OPTIONS, false, (wires) => wires.ssh(destination, options));
   }
 
   /**
@@ -155,7 +155,7 @@ export class Connection implements AsyncDisposable {
    * @param options See {@linkcode OptionsInit}; `acceptCalls` is true by default.
    */
   static fromTransport(transport: Transport, options: OptionsInit = {}): Connection {
-    return open(options, [], true, (dialling) => dialling.transport(transport));
+    return open(options, [], true, (wires) => wires.transport(transport));
   }
 
   /**
@@ -204,6 +204,7 @@ export class Connection implements AsyncDisposable {
     fn: F | Target<F>,
     ...args: SendableAll<Parameters<F>>
   ): RemotePromise<Returned<ReturnType<F>>, Origin<ReturnType<F>>>;
+  /** Constructs a class on the other side, and copies the object. */
   call<C extends AnyConstructor>(
     fn: C | Target<C>,
     ...args: SendableAll<ConstructorParameters<C>>
@@ -222,6 +223,7 @@ export class Connection implements AsyncDisposable {
     fn: F | Target<F>,
     ...args: SendableAll<Parameters<F>>
   ): RemotePromise<Remote<Origin<ReturnType<F>>>>;
+  /** Constructs a class on the other side, and gives a proxy of the object. */
   callRef<C extends AnyConstructor>(
     fn: C | Target<C>,
     ...args: SendableAll<ConstructorParameters<C>>
@@ -339,12 +341,12 @@ function open(
   init: OptionsInit,
   foreign: readonly string[],
   acceptCalls: boolean,
-  makeWire: (dialling: Dialling) => Wire,
+  makeWire: (wires: Wires) => Wire,
   steady = false,
 ): Connection {
-  const options = dialling().options(init, foreign);
+  const options = wires().options(init, foreign);
   return openConnection(options, {
-    wire: makeWire(dialling()),
+    wire: makeWire(wires()),
     acceptCalls: options.acceptCalls ?? acceptCalls,
     steady,
   });

@@ -1,5 +1,5 @@
 /**
- * Puts together what an end needs that dials or exports, see `session/dialling.ts`.
+ * Puts together what an end needs that dials, boots others or exports: see `wires.ts` and `session/provision.ts`.
  *
  * @module
  */
@@ -9,11 +9,12 @@ import { sshCommand } from "./bios/ssh.ts";
 import { ModuleGraph } from "./modules/graph.ts";
 import { prepare, scanImports } from "./modules/imports.ts";
 import { Options } from "./protocol/options.ts";
-import { provideDialling } from "./session/dialling.ts";
+import { provide } from "./session/provision.ts";
 import { processWire } from "./transports/child.ts";
 import { commandWire } from "./transports/command.ts";
 import { stdioWire } from "./transports/stdio.ts";
 import { pipesWire, transportWire } from "./transports/web_streams.ts";
+import { provideWires } from "./wires.ts";
 
 /** Where across itself is, for modules that import it. Nowhere, where it was booted: there it has no URL that means anything. */
 function selfUrls(): ReadonlyMap<string, string> {
@@ -26,21 +27,25 @@ function selfUrls(): ReadonlyMap<string, string> {
   return urls;
 }
 
-provideDialling({
+provideWires({
   options: (init, foreign) => init instanceof Options ? init : new Options(init, foreign),
   pipes: pipesWire,
   stdio: () => stdioWire(),
   command: commandWire,
-  process: (child) => processWire(child),
+  child: (child) => processWire(child),
   // `env` and `cwd` are meant for the other machine.
   ssh: (destination, init) =>
     commandWire(sshCommand(destination, init), init.stderr === undefined ? {} : { stderr: init.stderr }),
   transport: transportWire,
+});
+
+provide({
   graph: () => new ModuleGraph({ selfUrls: selfUrls() }),
   portable: (source) => source.includes("import") ? prepare(source, scanImports(source), () => "other").source : source,
   provideSelf: async () => {
     const loaded = (globalThis as Record<symbol, unknown>)[Symbol.for("across.core")] ??= {};
-    (loaded as Record<string, unknown>)["@x/across"] ??= await import("./mod.ts");
+    // Not as a literal, which would make a circle: the main module imports this one.
+    (loaded as Record<string, unknown>)["@x/across"] ??= await import(new URL("./mod.ts", import.meta.url).href);
   },
   kernelSource,
   entrySource,

@@ -27,7 +27,7 @@ export { biosCommand } from "./bios/command.ts";
 export type { Permissions } from "./bios/command.ts";
 export type { SshInit } from "./bios/ssh.ts";
 export type { CommandInit } from "./transports/command.ts";
-export type { ChildLike, DenoChildLike, NodeChildLike } from "./runtime/spawn.ts";
+export type { ChildLike, DenoChildLike, NodeChildLike, SpawnInit } from "./runtime/spawn.ts";
 export type { Transport } from "./transports/web_streams.ts";
 export { copy, del, has, isProxy, keep, ref, release, set, ship } from "./session/handling.ts";
 export type { Target } from "./session/handling.ts";

@@ -124,7 +124,7 @@ export class Encoder implements ValueWriter {
           `Cannot send ${shorten(where + error.steps.reverse().join(""), 200)}, ${error.reason}`,
         );
       }
-      if (error instanceof RangeError && /call stack/.test(error.message)) {
+      if (error instanceof RangeError && error.message.includes("call stack")) {
         throw new OperationError(`Cannot send ${where}, which is nested too deep for what is left of the stack`, {
           cause: error,
         });

@@ -77,6 +77,8 @@ export class Options implements OptionsInit {
   readonly secret?: string | Uint8Array;
 
   /**
+   * Checks options and fills in the defaults.
+   *
    * @param init The options to set.
    * @param foreign Names of further options that `init` may have, which belong to a factory rather than to the connection.
    * @throws {TypeError} If a name is unknown or a value is of the wrong type.

@@ -17,7 +17,7 @@ interface Layer {
   readonly imports: readonly string[];
 }
 
-const CORE = ["connection", "session", "modules", "transports", "wire", "bios", "runtime", "protocol"];
+const CORE = ["connection", "wires", "session", "modules", "transports", "wire", "bios", "runtime", "protocol"];
 
 /** From the bottom up: a layer names only what stands above it in this list, so there can be no cycle between layers. */
 const LAYERS: readonly Layer[] = [
@@ -26,16 +26,17 @@ const LAYERS: readonly Layer[] = [
   { name: "wire", files: /^transports\/wire\.ts$/, imports: [] }, // what transports promise to those above
   { name: "modules", files: /^modules\//, imports: ["runtime", "protocol"] },
   { name: "transports", files: /^transports\//, imports: ["wire", "runtime", "protocol"] },
-  { name: "bios", files: /^bios\/(?!boot\.ts|core_entry\.ts)/, imports: ["runtime", "protocol"] },
+  { name: "bios", files: /^bios\/(?!boot\.ts)/, imports: ["runtime", "protocol"] },
   { name: "session", files: /^session\//, imports: ["modules", "wire", "runtime", "protocol"] },
+  { name: "wires", files: /^wires\.ts$/, imports: ["wire", "transports", "bios", "runtime", "protocol"] },
   {
     name: "connection",
     files: /^connection\.ts$/,
     imports: CORE.filter((name) => name !== "connection"),
   },
   { name: "boot", files: /^bios\/boot\.ts$/, imports: CORE },
-  { name: "mod", files: /^mod\.ts$/, imports: CORE },
-  { name: "core_entry", files: /^bios\/core_entry\.ts$/, imports: ["boot", "mod"] },
+  { name: "dial", files: /^dial\.ts$/, imports: CORE },
+  { name: "mod", files: /^mod\.ts$/, imports: [...CORE, "dial"] },
   // Everything else is built on the public face alone.
   { name: "logging", files: /^logging\.ts$|^logging\//, imports: ["mod"] },
   { name: "servers", files: /^servers\/|^servers\.ts$/, imports: ["mod", "logging"] },

@@ -4,13 +4,14 @@
  * @module
  */
 
-import { DisconnectError, OperationError, ProtocolError } from "../protocol/errors.ts";
+import type { DisconnectError } from "../protocol/errors.ts";
+import { OperationError, ProtocolError } from "../protocol/errors.ts";
 import type { Decoder } from "../protocol/decoder.ts";
 import { ACTION, BASE, MESSAGE, WANT } from "../protocol/messages.ts";
 import type { Reader } from "../protocol/reader.ts";
 import { Call } from "./call.ts";
 import type { Definitions } from "./definitions.ts";
-import { dialling } from "./dialling.ts";
+import { provision } from "./provision.ts";
 import type { Holding, Operator, Origin } from "./faces.ts";
 import type { Link } from "./link.ts";
 import { complete } from "./pending.ts";
@@ -139,7 +140,7 @@ export class Caller implements Operator {
       case BASE.VALUE:
         return link.value(from.value, "value");
       case BASE.SOURCE:
-        writer.string(dialling().portable(from.source));
+        writer.string(provision().portable(from.source));
         return link.value(from.variables, "variables");
     }
     from satisfies never;

@@ -10,7 +10,7 @@ import { DEFINITION, MESSAGE } from "../protocol/messages.ts";
 import type { Reader } from "../protocol/reader.ts";
 import { publicName, resolvePublic } from "../modules/public_names.ts";
 import * as errors from "../protocol/errors.ts";
-import { dialling } from "./dialling.ts";
+import { provision } from "./provision.ts";
 import type { Link } from "./link.ts";
 import { fromSource, isClass, sourceOf } from "./source.ts";
 
@@ -65,7 +65,7 @@ export class Definitions {
     if (known !== undefined) return known;
     const number = this.#number(
       this.#named(fn, DEFINITION.EXPORTED, DEFINITION.PUBLIC) ??
-        { kind: DEFINITION.SOURCE, text: dialling().portable(sourceOf(fn)) },
+        { kind: DEFINITION.SOURCE, text: provision().portable(sourceOf(fn)) },
     );
     this.#known.set(fn, number);
     return number;

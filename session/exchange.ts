@@ -15,7 +15,7 @@ import { importModule } from "../modules/installed.ts";
 import { ModuleLoader } from "../modules/loader.ts";
 import type { ModuleSource } from "../modules/source.ts";
 import { packModules, unpackModules } from "../modules/source.ts";
-import { dialling } from "./dialling.ts";
+import { provision } from "./provision.ts";
 import type { Link } from "./link.ts";
 import { followCalls } from "./context.ts";
 
@@ -123,7 +123,7 @@ export class Exchange {
   }
 
   async #export(modules: readonly Exportable[], urls: readonly string[], bindings: object | undefined): Promise<void> {
-    const graph = this.#graph ??= dialling().graph();
+    const graph = this.#graph ??= provision().graph();
     const fresh = urls.filter((url) => !this.#exported.has(url));
     for (const url of fresh) graph.allow(url);
     const files = fresh.filter((url) => !url.endsWith("/"));
@@ -183,7 +183,7 @@ export class Exchange {
   }
 
   async #entry(id: string): Promise<ModuleSource> {
-    const source = await dialling().entrySource(id.slice(SELF.length + 1) || MAIN);
+    const source = await provision().entrySource(id.slice(SELF.length + 1) || MAIN);
     this.#sent.add(id);
     return { id, kind: "js", source, imports: {}, at: [] };
   }
@@ -259,7 +259,7 @@ export class Exchange {
   /** Modules that import a part of across get the one that runs here, or is about to, and may ask which call they are in. */
   async #prepareSelf(id: string, arriving: readonly ModuleSource[]): Promise<void> {
     await followCalls();
-    if (!this.#context.booted) return dialling().provideSelf();
+    if (!this.#context.booted) return provision().provideSelf();
     if (this.#loader.source(id) || arriving.some((module) => module.id === id)) return;
     // If it is no part of across after all, the import says so.
     await this.#request(id).catch(() => {});

@@ -17,7 +17,7 @@ import { Callee } from "./callee.ts";
 import { Caller } from "./caller.ts";
 import { followCalls } from "./context.ts";
 import { debug } from "./debug.ts";
-import { dialling } from "./dialling.ts";
+import { provision } from "./provision.ts";
 import { Definitions } from "./definitions.ts";
 import type { Exportable } from "./exchange.ts";
 import { Exchange } from "./exchange.ts";
@@ -229,7 +229,7 @@ export class Session {
     this.#bios = runtime;
     debug(1, () => `booting ${runtime}`);
     try {
-      const core = await dialling().kernelSource();
+      const core = await provision().kernelSource();
       const length = new TextEncoder().encode(String(core.length).padStart(8, "0"));
       this.#open(concatenate(length, core, superblock()));
     } catch (error) {

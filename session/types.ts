@@ -48,10 +48,12 @@ export type Opaque =
   | WritableStream;
 /** Something that is to be passed as a proxy. Only {@linkcode ref} makes one. */
 export interface Reference<T> {
+  /** Exists in types only. */
   readonly [referred]: T;
 }
 /** An unresolved result, which can be an argument of further operations on its connection. */
 export interface Pending<out T> {
+  /** Exists in types only. */
   readonly [pending]: T;
 }
 /** What all proxies have. */
@@ -116,6 +118,7 @@ export interface RemoteFunction<F> {
   (
     ...args: F extends (...args: infer A) => unknown ? SendableAll<A> : never
   ): F extends (...args: never[]) => infer R ? RemotePromise<Returned<R>, Origin<R>> : never;
+  /** Exists in types only. */
   readonly [target]: F;
 }
 /** A method of the other side. */

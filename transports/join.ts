@@ -29,7 +29,7 @@ export interface Sink {
   /** Ends it now; a pending write rejects with the reason. */
   stop(reason?: unknown): void;
   /** Resolves when it is freed. Never rejects. */
-  readonly done: Promise<unknown>;
+  readonly done: Promise<void>;
 }
 
 /** For promises whose failure somebody else reports. */

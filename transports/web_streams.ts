@@ -66,11 +66,18 @@ export function webSource(readable: ReadableStream<Uint8Array>): Source {
  */
 export function webSink(writable: WritableStream<Uint8Array>, keeps: boolean): Sink {
   const writer = writable.getWriter();
+  let free = ignore;
+  const done = new Promise<void>((resolve) => free = resolve);
+  writer.closed.then(free, free);
   return {
     write: (chunk) => writer.write(keeps ? chunk.slice() : chunk),
     end: () => writer.close().catch(ignore),
-    stop: (reason) => void writer.abort(reason).catch(ignore),
-    done: writer.closed.catch(ignore),
+    stop(reason) {
+      writer.abort(reason).catch(ignore);
+      // The stream itself waits for a write that is under way, however long that takes.
+      free();
+    },
+    done,
   };
 }
 

@@ -1,0 +1,39 @@
+/**
+ * What only an end needs that exports or boots others. An end that was booted starts without it, so that booting stays small; it arrives there with
+ * the first module that imports across.
+ *
+ * @module
+ */
+
+import type { ModuleGraph } from "../modules/graph.ts";
+
+/** See `dial.ts`, which provides it. */
+export interface Provision {
+  /** Reads what is exported. */
+  graph(): ModuleGraph;
+  /** A source in whose place its dynamic imports are served by whoever executes it. */
+  portable(source: string): string;
+  /** Makes this across the one that modules of a peer import. */
+  provideSelf(): Promise<void>;
+  /** The packed kernel, for a peer that has nothing but a BIOS. */
+  kernelSource(): Uint8Array;
+  /** The source of an entry point of across, `mod` for the main one. */
+  entrySource(name: string): Promise<string>;
+}
+
+let provided: Provision | undefined;
+
+/** Makes it available. */
+export function provide(provision: Provision): void {
+  provided = provision;
+}
+
+/**
+ * What was provided.
+ *
+ * @throws {Error} If nothing was, as across was not imported here.
+ */
+export function provision(): Provision {
+  if (!provided) throw new Error("Cannot export or boot here before across is imported");
+  return provided;
+}

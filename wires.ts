@@ -1,0 +1,47 @@
+/**
+ * What the factories of `Connection` make wires with. As with `session/provision.ts`, an end that was booted has it only once across is imported there.
+ *
+ * @module
+ */
+
+import type { SshInit } from "./bios/ssh.ts";
+import type { Options, OptionsInit } from "./protocol/options.ts";
+import type { ChildLike } from "./runtime/spawn.ts";
+import type { CommandInit } from "./transports/command.ts";
+import type { Transport } from "./transports/web_streams.ts";
+import type { Wire } from "./transports/wire.ts";
+
+/** See `dial.ts`, which provides it. */
+export interface Wires {
+  /** Checks options, of which `foreign` belong to the factory. */
+  options(init: OptionsInit, foreign: readonly string[]): Options;
+  /** For `Connection.fromPipes()`. */
+  pipes(readable: ReadableStream<Uint8Array>, writable: WritableStream<Uint8Array>): Wire;
+  /** For `Connection.fromStdio()`. */
+  stdio(): Wire;
+  /** For `Connection.fromCommand()`. */
+  command(args: readonly string[], init: CommandInit): Wire;
+  /** For `Connection.fromProcess()`. */
+  child(child: ChildLike): Wire;
+  /** For `Connection.fromSsh()`. */
+  ssh(destination: string, init: SshInit): Wire;
+  /** For `Connection.fromTransport()`. */
+  transport(transport: Transport): Wire;
+}
+
+let provided: Wires | undefined;
+
+/** Makes them available. */
+export function provideWires(wires: Wires): void {
+  provided = wires;
+}
+
+/**
+ * What was provided.
+ *
+ * @throws {Error} If nothing was, as across was not imported here.
+ */
+export function wires(): Wires {
+  if (!provided) throw new Error("Cannot dial here before across is imported");
+  return provided;
+}
