@@ -92,44 +92,45 @@ export class BinaryRanges {
   }
 }
 
-/** The table in front of a value that is decoded. */
-export class BinaryTable {
-  #views: [buffer: ArrayBuffer, offset: number, length: number][] = [];
-  #next = 0;
+/** A part of a buffer. */
+export interface View {
+  /** The buffer. */
+  readonly buffer: ArrayBuffer;
+  /** Where it begins in that. */
+  readonly offset: number;
+  /** Its bytes. */
+  readonly length: number;
+}
 
-  /** Reads the table; `take` hands out segments. */
-  constructor(reader: Reader, take: (index: number) => ArrayBuffer) {
-    const chunks: ArrayBuffer[] = [];
-    for (let left = reader.varint(); left > 0; left--) {
-      const header = reader.varint();
-      const size = Math.floor(header / 2);
-      const chunk = header % 2 ? take(reader.varint()) : reader.raw(size).slice().buffer as ArrayBuffer;
-      if (chunk.byteLength !== size) malformed("segment");
-      chunks.push(chunk);
-    }
-    for (let left = reader.varint(); left > 0; left--) {
-      const buffer = chunks[reader.varint()];
-      const offset = reader.varint();
-      const length = reader.varint();
-      if (!buffer || offset + length > buffer.byteLength) malformed("view");
-      this.#views.push([buffer, offset, length]);
-    }
+/** Reads the table; `take` hands out segments. The first view is the last of the result. */
+export function readViews(reader: Reader, take: (index: number) => ArrayBuffer): View[] {
+  const chunks: ArrayBuffer[] = [];
+  for (let left = reader.varint(); left > 0; left--) {
+    const header = reader.varint();
+    const size = Math.floor(header / 2);
+    const chunk = header % 2 ? take(reader.varint()) : reader.raw(size).slice().buffer as ArrayBuffer;
+    if (chunk.byteLength !== size) malformed("segment");
+    chunks.push(chunk);
   }
+  const views: View[] = [];
+  for (let left = reader.varint(); left > 0; left--) {
+    const buffer = chunks[reader.varint()] ?? malformed("view");
+    const view = { buffer, offset: reader.varint(), length: reader.varint() };
+    if (view.offset + view.length > buffer.byteLength) malformed("view");
+    views.push(view);
+  }
+  return views.reverse();
+}
 
-  /** Makes the next binary value. */
-  next(kind: number): ArrayBuffer | ArrayBufferView {
-    const view = this.#views[this.#next++];
-    const name = KINDS[kind];
-    if (!view || !name) malformed("view");
-    const [buffer, offset, length] = view;
-    if (kind === 0) {
-      if (length !== buffer.byteLength) malformed("view");
-      return buffer;
-    }
-    const View = (globalThis as unknown as Record<string, Uint8ArrayConstructor>)[name];
-    if (!View) throw new OperationError(`Cannot receive a ${name}, which this runtime does not have`);
-    const size = View.BYTES_PER_ELEMENT ?? 1;
-    if (offset % size || length % size) malformed("view");
-    return new View(buffer, offset, length / size);
-  }
+/** Makes a binary value of a kind. */
+export function makeView(kind: number, view: View | undefined): object {
+  const name = KINDS[kind];
+  if (!view || !name) malformed("view");
+  const { buffer, offset, length } = view;
+  if (kind === 0) return length === buffer.byteLength ? buffer : malformed("view");
+  const View = (globalThis as unknown as Record<string, Uint8ArrayConstructor>)[name];
+  if (!View) throw new OperationError(`Cannot receive a ${name}, which this runtime does not have`);
+  const size = View.BYTES_PER_ELEMENT ?? 1;
+  if (offset % size || length % size) malformed("view");
+  return new View(buffer, offset, length / size);
 }

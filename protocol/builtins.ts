@@ -6,6 +6,7 @@
  */
 
 import { OperationError } from "./errors.ts";
+import { Refusal } from "./refusals.ts";
 import type { Reader } from "./reader.ts";
 import type { Writer } from "./writer.ts";
 
@@ -74,7 +75,7 @@ function entries(
   writer.varint(value.size);
   const { size } = value;
   prototype.forEach.call(value, (item: unknown, key: unknown) => each(item, key, `<entry ${index++}>`));
-  if (index !== size) throw new OperationError("Cannot send a Map or Set that changes meanwhile");
+  if (index !== size) throw new Refusal("a Map or Set that changes while it is read");
 }
 
 const BUILTINS: readonly Builtin[] = [
@@ -127,7 +128,7 @@ const BUILTINS: readonly Builtin[] = [
       const value = input.child(reader);
       return input.keep(attempt("boxed primitive", () => {
         const boxed = Object(value);
-        if (value == null || boxed === value) throw new TypeError("It is not primitive");
+        if ((value ?? boxed) === boxed) throw new TypeError("It is not primitive");
         return boxed;
       }));
     },

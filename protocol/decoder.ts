@@ -5,7 +5,7 @@
  * @module
  */
 
-import { BinaryTable } from "./binaries.ts";
+import { makeView, readViews, type View } from "./binaries.ts";
 import { readBuiltin, type ValueReader } from "./builtins.ts";
 import type { AnyConstructor } from "./encoder.ts";
 import { OperationError, ProtocolError } from "./errors.ts";
@@ -41,7 +41,7 @@ export class Decoder implements ValueReader {
   // The objects of the message in order, as far as they are known.
   #objects: unknown[] = [];
   #defined: DecodedShape[] = [];
-  #binaries: BinaryTable | undefined;
+  #views: View[] = [];
   #text = "";
   #textPosition = 0;
   #depth = 0;
@@ -71,10 +71,10 @@ export class Decoder implements ValueReader {
    */
   value(reader: Reader): unknown {
     const outer = this.#depth;
-    const binaries = this.#binaries;
+    const views = this.#views;
     try {
       if (reader.peek() === tag.BINARY_TABLE && reader.u8()) {
-        this.#binaries = new BinaryTable(reader, (index) => this.#segment(index));
+        this.#views = readViews(reader, (index) => this.#segment(index));
       }
       const value = this.#value(reader);
       if (outer === 0 && this.#failure) throw this.#failure;
@@ -85,7 +85,7 @@ export class Decoder implements ValueReader {
       throw new OperationError(`Cannot receive a value: ${(error as Error).message}`, { cause: error });
     } finally {
       this.#depth = outer;
-      this.#binaries = binaries;
+      this.#views = views;
       if (outer === 0) this.#failure = undefined;
     }
   }
@@ -145,9 +145,7 @@ export class Decoder implements ValueReader {
         return this.#text.slice(start, this.#textPosition);
       }
       case tag.BIGINT:
-        return r.i64();
-      case tag.BIG_BIGINT:
-        return bigBigint(r.string());
+        return toBigint(r.string());
       case tag.STRING:
         return r.string();
       case tag.SEGMENT_STRING:
@@ -224,7 +222,7 @@ export class Decoder implements ValueReader {
       case tag.ERROR:
         return this.#error(r);
       case tag.BINARY:
-        return this.keep((this.#binaries ?? malformed("view")).next(r.u8()));
+        return this.keep(makeView(r.u8(), this.#views.pop()));
       default:
         return readBuiltin(t - tag.BUILTIN, r, this) ?? malformed(`value of kind ${t}`);
     }
@@ -253,17 +251,12 @@ export class Decoder implements ValueReader {
   }
 
   #sparse(r: Reader): unknown[] {
+    const array: unknown[] = this.keep([]);
     const n = r.varint();
     if (n > 0xffffffff) malformed("array");
-    const array: unknown[] = this.keep([]);
     // This length makes engines take memory for the elements there are only.
     array.length = 0xffffffff;
-    let index = 0;
-    for (let left = r.varint(); left > 0; left--) {
-      index += r.varint();
-      if (index >= n) malformed("array");
-      array[index++] = this.#value(r);
-    }
+    this.#record(r, r.u8(), array);
     array.length = n;
     return array;
   }
@@ -311,15 +304,13 @@ export class Decoder implements ValueReader {
   #derived(r: Reader): unknown {
     const Class = this.#class(r.varint());
     const t = r.peek();
-    if (
-      t < tag.SHORT_ARRAY || (t >= tag.SHORT_RECORD && t < tag.BUILTIN && t !== tag.ARRAY && t !== tag.SPARSE_ARRAY)
-    ) malformed("instance");
+    if (t < tag.BUILTIN && t !== tag.SPARSE_ARRAY) malformed("instance");
     // It is one level only, as it is one object.
     this.#depth--;
     const object = this.#value(r) as object | undefined;
     this.#depth++;
     if (Class && object) Object.setPrototypeOf(object, Class.prototype);
-    return this.#record(r, r.u8(), object ?? {});
+    return t < tag.BUILTIN ? object : this.#record(r, r.u8(), object ?? {});
   }
 
   #custom(r: Reader): unknown {
@@ -358,7 +349,7 @@ function define(target: object, key: string, value: unknown): void {
   Object.defineProperty(target, key, { value, writable: true, enumerable: true, configurable: true });
 }
 
-function bigBigint(digits: string): bigint {
+function toBigint(digits: string): bigint {
   if (digits.length > LIMITS.bigintDigits + 1 || !/^-?[0-9a-f]+$/.test(digits)) malformed("bigint");
   return digits[0] === "-" ? -BigInt(`0x${digits.slice(1)}`) : BigInt(`0x${digits}`);
 }

@@ -8,9 +8,9 @@
 import { binaryKind, BinaryRanges } from "./binaries.ts";
 import { type ValueWriter, writeBuiltin } from "./builtins.ts";
 import { traitsOf } from "./classes.ts";
-import { OperationError } from "./errors.ts";
 import { DOM_EXCEPTION, errorKeys, errorKind } from "./errors_codec.ts";
 import { LIMITS } from "./limits.ts";
+import { complaint, passing, Refusal, stepTo } from "./refusals.ts";
 import { KnownShapes, type Shape, SHAPE_KEYS } from "./shapes.ts";
 import * as tag from "./tags.ts";
 import { Writer } from "./writer.ts";
@@ -28,6 +28,8 @@ export interface EncodeContext {
    * for each object of a message; where that occurs again, it is referred to.
    */
   external(writer: Writer, value: object): boolean;
+  /** What the stack of an error is to be over there. */
+  stack?(text: string): string;
 }
 
 /** A class that says itself how its instances travel. */
@@ -35,41 +37,10 @@ interface CustomClass {
   acrossEncode?(instance: object): unknown;
 }
 
-/** Why a value cannot travel, on its way up to the root, collecting where that was. */
-class Refusal {
-  readonly reason: string;
-  readonly steps: string[] = [];
-  constructor(reason: string) {
-    this.reason = reason;
-  }
-}
-
 // As many objects are looked through one by one, which takes less time than to make a map.
 const FEW = 8;
 // Strings of a message, beyond the first few, share blocks of text: one call makes or reads hundreds of them.
 const SINGLE_STRINGS = 8;
-
-/** Notes the step at which an error on its way up came by. */
-function passing(error: unknown, step: string): unknown {
-  if (error instanceof Refusal) error.steps.push(step);
-  return error;
-}
-
-/** The step to a property or, a number, an element. */
-function stepTo(key: string | number): string {
-  if (typeof key === "number") return `[${key}]`;
-  const short = shorten(key, 40);
-  return /^[\p{ID_Start}$_][\p{ID_Continue}$…]*$/u.test(short) ? `.${short}` : `[${JSON.stringify(short)}]`;
-}
-
-function shorten(text: string, length: number): string {
-  return text.length > length ? `${text.slice(0, length)}…` : text;
-}
-
-function isIndex(key: string): boolean {
-  const index = Number(key) >>> 0;
-  return String(index) === key && index !== 0xffffffff;
-}
 
 /** Encodes the values of one message after another. */
 export class Encoder implements ValueWriter {
@@ -119,17 +90,7 @@ export class Encoder implements ValueWriter {
     } catch (error) {
       this.#depth = outer;
       if (outer === 0) this.#binaries = undefined;
-      if (error instanceof Refusal) {
-        throw new OperationError(
-          `Cannot send ${shorten(where + error.steps.reverse().join(""), 200)}, ${error.reason}`,
-        );
-      }
-      if (error instanceof RangeError && error.message.includes("call stack")) {
-        throw new OperationError(`Cannot send ${where}, which is nested too deep for what is left of the stack`, {
-          cause: error,
-        });
-      }
-      throw error;
+      throw complaint(error, where);
     }
     if (this.#text) this.#flush(writer);
     if (outer === 0 && this.#binaries) {
@@ -203,13 +164,9 @@ export class Encoder implements ValueWriter {
   }
 
   #bigint(w: Writer, v: bigint): void {
-    if (BigInt.asIntN(64, v) === v) {
-      w.u8(tag.BIGINT);
-      return w.i64(v);
-    }
     const digits = v.toString(16);
     if (digits.length > LIMITS.bigintDigits) throw new Refusal("a bigint that is too large");
-    w.u8(tag.BIG_BIGINT);
+    w.u8(tag.BIGINT);
     w.string(digits);
   }
 
@@ -253,8 +210,8 @@ export class Encoder implements ValueWriter {
   #array(w: Writer, v: readonly unknown[]): void {
     const n = v.length;
     if (n > 1024 && v.includes(undefined)) {
-      const indices = Object.keys(v).filter(isIndex);
-      if (indices.length < n / 2) return this.#sparse(w, v, indices);
+      const keys = Object.keys(v);
+      if (keys.length < n / 2) return this.#sparse(w, v, keys);
     }
     if (n < 16) w.u8(tag.SHORT_ARRAY + n);
     else w.tagged(tag.ARRAY, n);
@@ -266,35 +223,28 @@ export class Encoder implements ValueWriter {
         else this.#value(w, item);
       }
     } catch (error) {
-      throw passing(error, stepTo(i));
+      throw passing(error, i);
     }
   }
 
-  #sparse(w: Writer, v: readonly unknown[], indices: readonly string[]): void {
+  #sparse(w: Writer, v: readonly unknown[], keys: readonly string[]): void {
     w.tagged(tag.SPARSE_ARRAY, v.length);
-    w.varint(indices.length);
-    let next = 0;
-    for (const index of indices) {
-      w.varint(+index - next);
-      this.child(w, v[+index], stepTo(+index));
-      next = +index + 1;
-    }
+    this.#record(w, v, keys);
   }
 
   /** Writes a plain object. Most have the keys of the one before; then `for in` is much the fastest way to its properties. */
   #plain(w: Writer, v: object): void {
-    const shape = this.#shapes.last;
-    let i = 0;
-    if (shape) { for (const key in v) if (key !== shape.keys[i++]) i = SHAPE_KEYS + 1; }
-    if (!shape || shape.then || i !== shape.keys.length) return this.#record(w, v, Object.keys(v));
+    const shape = this.#shapes.again(v);
+    if (!shape) return this.#record(w, v, Object.keys(v));
     this.#shape(w, shape);
     const { keys } = shape;
-    i = 0;
+    let i = 0;
     try {
       for (const key in v) {
-        if (key !== keys[i]) break;
-        this.#value(w, (v as Record<string, unknown>)[key]);
-        i++;
+        if (key === keys[i]) {
+          this.#value(w, (v as Record<string, unknown>)[key]);
+          i++;
+        }
       }
     } catch (error) {
       throw passing(error, stepTo(keys[i]!));
@@ -391,7 +341,11 @@ export class Encoder implements ValueWriter {
       w.string(v.name);
       w.string(v.message);
     }
-    this.#record(w, v, errorKeys(v, kind));
+    const keys = errorKeys(v, kind);
+    const { stack } = v;
+    const told = typeof stack === "string" ? this.#context.stack?.(stack) ?? stack : stack;
+    if (told === stack) return this.#record(w, v, keys);
+    this.#record(w, Object.fromEntries(keys.map((key) => [key, key === "stack" ? told : v[key as keyof Error]])), keys);
   }
 
   #classId(constructor: unknown, prototype: object): number | undefined {
@@ -413,11 +367,9 @@ export class Encoder implements ValueWriter {
       );
     }
     w.tagged(base === undefined ? tag.INSTANCE : tag.DERIVED, id);
-    let keys = Object.keys(v);
-    if (base === -1) {
-      this.#array(w, v as unknown[]);
-      keys = keys.filter((key) => !isIndex(key));
-    } else if (base !== undefined) this.#builtin(w, v, base);
+    const keys = Object.keys(v);
+    if (base === -1) return this.#sparse(w, v as unknown[], keys);
+    if (base !== undefined) this.#builtin(w, v, base);
     this.#record(w, v, keys);
   }
 }

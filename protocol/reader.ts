@@ -81,11 +81,6 @@ export class Reader {
     return this.#at(8).getFloat64(this.position - 8, true);
   }
 
-  /** Reads a signed integer of 64 bits. */
-  i64(): bigint {
-    return this.#at(8).getBigInt64(this.position - 8, true);
-  }
-
   /** Reads an integer from 0 to 2^53-1. */
   varint(): number {
     let byte = this.u8();

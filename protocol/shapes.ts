@@ -38,17 +38,25 @@ function sameKeys(a: readonly string[], b: readonly string[]): boolean {
 /** The shapes that an encoder has met. */
 export class KnownShapes {
   #places: Shape[] = [];
-  /** The one that was found last. */
-  last: Shape | undefined;
+  #last: Shape | undefined;
+
+  /** The shape that was found last, if the object has just its keys, and `then` is none of them. */
+  again(object: object): Shape | undefined {
+    const last = this.#last;
+    if (!last || last.then) return undefined;
+    let i = 0;
+    for (const key in object) if (key !== last.keys[i++]) return undefined;
+    return i === last.keys.length ? last : undefined;
+  }
 
   /** Finds or makes the shape with these keys. */
   find(keys: readonly string[]): Shape {
-    const last = this.last;
+    const last = this.#last;
     if (last && sameKeys(keys, last.keys)) return last;
     let hash = keys.length;
     for (const key of keys) hash = hash * 31 + key.length + key.charCodeAt(0) | 0;
     const known = this.#places[hash & PLACES - 1];
-    if (known && sameKeys(keys, known.keys)) return this.last = known;
+    if (known && sameKeys(keys, known.keys)) return this.#last = known;
     const body = new Writer(64);
     body.varint(keys.length);
     for (const key of keys) body.string(key);
@@ -58,7 +66,7 @@ export class KnownShapes {
     const definition = whole.bytes.subarray(0, whole.position);
     const shape = { keys, definition, then: keys.includes("then"), message: 0, index: 0 };
     if (definition.length <= REMEMBERED_BYTES) this.#places[hash & PLACES - 1] = shape;
-    return this.last = shape;
+    return this.#last = shape;
   }
 }
 

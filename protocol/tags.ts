@@ -26,49 +26,47 @@ export const INTEGER = 0xc4;
 export const NEGATIVE = 0xc5;
 /** Any other number. */
 export const DOUBLE = 0xc6;
-/** A `bigint` of 64 bits. */
+/** A `bigint`. */
 export const BIGINT = 0xc7;
-/** A larger `bigint`. */
-export const BIG_BIGINT = 0xc8;
 /** A string within the message. */
-export const STRING = 0xc9;
+export const STRING = 0xc8;
 /** A string in a segment. */
-export const SEGMENT_STRING = 0xca;
+export const SEGMENT_STRING = 0xc9;
 /** A well-known symbol. */
-export const SYMBOL = 0xcb;
+export const SYMBOL = 0xca;
 /** A symbol of the registry. */
-export const REGISTERED_SYMBOL = 0xcc;
+export const REGISTERED_SYMBOL = 0xcb;
 /** An object that was in this message before. */
-export const BACK = 0xcd;
+export const BACK = 0xcc;
 /** What the session writes: references, functions, streams. */
-export const EXTERNAL = 0xce;
+export const EXTERNAL = 0xcd;
 /** An array of 16 elements or more. */
-export const ARRAY = 0xcf;
+export const ARRAY = 0xce;
 /** A missing element of an array. */
-export const HOLE = 0xd0;
-/** An array with few elements for its length. */
-export const SPARSE_ARRAY = 0xd1;
+export const HOLE = 0xcf;
+/** An array as a record: one with few elements for its length. */
+export const SPARSE_ARRAY = 0xd0;
 /** A record of a later shape. */
-export const RECORD = 0xd2;
+export const RECORD = 0xd1;
 /** A record with keys of its own. */
-export const DICTIONARY = 0xd3;
+export const DICTIONARY = 0xd2;
 /** An object without prototype: a record follows. */
-export const NULL_OBJECT = 0xd4;
+export const NULL_OBJECT = 0xd3;
 /** An instance of a class: a record follows. */
-export const INSTANCE = 0xd5;
-/** An instance of a class that extends a built-in one: that one's value and a record follow. */
-export const DERIVED = 0xd6;
+export const INSTANCE = 0xd4;
+/** An instance of a class that extends a built-in one. */
+export const DERIVED = 0xd5;
 /** What a class made of its instance itself. */
-export const CUSTOM = 0xd7;
+export const CUSTOM = 0xd6;
 /** An error. */
-export const ERROR = 0xd8;
+export const ERROR = 0xd7;
 /** An `ArrayBuffer` or a view of one. */
-export const BINARY = 0xd9;
+export const BINARY = 0xd8;
 /** Where the bytes of the binary values in what follows are. */
-export const BINARY_TABLE = 0xda;
+export const BINARY_TABLE = 0xd9;
 /** A part of the text of the last block. */
-export const TEXT_STRING = 0xdb;
+export const TEXT_STRING = 0xda;
 /** A block of text, in front of a value. */
-export const TEXT = 0xdc;
+export const TEXT = 0xdb;
 /** First tag of the built-in objects, in the order of builtins.ts. */
 export const BUILTIN = 0xe0;

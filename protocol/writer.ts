@@ -59,13 +59,6 @@ export class Writer {
     this.position += 8;
   }
 
-  /** Writes the low 64 bits of `v`, little-endian. */
-  i64(v: bigint): void {
-    this.ensure(8);
-    this.#view.setBigInt64(this.position, v, true);
-    this.position += 8;
-  }
-
   /** Writes a byte and a varint. */
   tagged(tag: number, v: number): void {
     if (this.position + 9 > this.bytes.length) this.ensure(9);

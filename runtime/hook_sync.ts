@@ -37,7 +37,7 @@ export async function syncHook(): Promise<ImportHook | undefined> {
     },
   });
   return {
-    scheme: "",
+    scheme: runtime === "deno" ? "across:" : "",
     add(modules) {
       for (const [url, source] of modules) sources.set(url, source);
     },

@@ -125,7 +125,10 @@ export class Exchange {
   async #export(modules: readonly Exportable[], urls: readonly string[], bindings: object | undefined): Promise<void> {
     const graph = this.#graph ??= provision().graph();
     const fresh = urls.filter((url) => !this.#exported.has(url));
-    for (const url of fresh) graph.allow(url);
+    for (const module of modules) {
+      const url = urlOf(module);
+      if (!this.#exported.has(url)) graph.allow(url, isMeta(module) ? (module as ImportMeta).resolve : undefined);
+    }
     const files = fresh.filter((url) => !url.endsWith("/"));
     const sources = files.length > 0 ? await graph.collect(files, this.#sent) : [];
     for (let i = 0; i < urls.length; i++) {

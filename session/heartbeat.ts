@@ -22,6 +22,7 @@ export class Heartbeat {
   readonly #timeout: number;
   readonly #fail: (error: Error) => void;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #stopped = false;
   /** Ticks in a row without a sign of life. */
   #quiet = 0;
   /** To be set when anything arrives. */
@@ -36,7 +37,12 @@ export class Heartbeat {
     this.#link = link;
     this.#timeout = timeout;
     this.#fail = fail;
-    this.#after(timeout, () => fail(timeoutError(`The peer did not answer within ${timeout} ms`)));
+  }
+
+  /** Gives the peer our timeout for its hello. */
+  awaitHello(): void {
+    const timeout = this.#timeout;
+    this.#after(timeout, () => this.#fail(timeoutError(`The peer did not answer within ${timeout} ms`)));
   }
 
   #after(ms: number, then: () => void): void {
@@ -49,6 +55,7 @@ export class Heartbeat {
    * @param peerTimeout The peer's timeout in milliseconds.
    */
   start(peerTimeout: number): void {
+    if (this.#stopped) return;
     clearTimeout(this.#timer);
     const period = Math.max(1, Math.min(this.#timeout, peerTimeout) / TICKS);
     this.#next(period, performance.now() + period);
@@ -76,6 +83,7 @@ export class Heartbeat {
 
   /** Ends the watch. */
   stop(): void {
+    this.#stopped = true;
     clearTimeout(this.#timer);
   }
 }

@@ -27,6 +27,7 @@ import { Link } from "./link.ts";
 import type { ConnectionStatus, Hello, PeerInfo } from "./peer.ts";
 import { makeHello, readHello } from "./peer.ts";
 import { References } from "./references.ts";
+import { withoutOwnFrames } from "./stacks.ts";
 import { deferred, ignore, within } from "./waiting.ts";
 import type { Deferred } from "./waiting.ts";
 
@@ -114,6 +115,7 @@ export class Session {
       {
         classId: (constructor) => this.#definitions.classNumber(constructor),
         external: (writer, value) => this.#references.encode(writer, value),
+      stack: (text) => withoutOwnFrames(this.#exchange.originalStack(text)),
       },
       limit,
       (error) => this.#fail(error),
@@ -121,11 +123,12 @@ export class Session {
     this.#decoder = new Decoder({
       classById: (number) => this.#definitions.classById(number),
       external: (reader) => this.#references.decode(reader),
-      error: (error) => this.#restack(error),
     });
     const link = this.#link, decoder = this.#decoder;
     this.#hold = new Hold(this.#wire, init.steady);
     this.#heartbeat = new Heartbeat(link, this.#timeout, (error) => this.#fail(error));
+    // A booted end is waited for, and ends with its stdin.
+    if (!init.booted) this.#heartbeat.awaitHello();
     const busy = (change: 1 | -1) => this.#hold.change(change);
     this.#exchange = new Exchange({
       link,
@@ -342,23 +345,14 @@ export class Session {
   #greeted(value: unknown): void {
     const { timeout, modules, runtime, version } = this.#hello = readHello(value);
     debug(1, () => `connected to ${this.#peerName()}, ${runtime} ${version}`);
-    this.#heartbeat.start(timeout);
+    // Not before the first answers have left: the first timer of a process costs it some milliseconds.
+    this.#link.drained().then(() => this.#heartbeat.start(timeout));
     this.#accepting.resolve(modules);
     this.#ready.resolve();
   }
 
   #peerName(): string {
     return `host "${this.#hello?.host ?? "?"}", process ${this.#hello?.pid ?? "?"}`;
-  }
-
-  /** Names files as the side calls them that they come from. */
-  #restack(error: Error): void {
-    const { stack } = error;
-    if (typeof stack !== "string") return;
-    const original = this.#exchange.originalStack(stack);
-    if (original !== stack) {
-      Object.defineProperty(error, "stack", { value: original, configurable: true, writable: true });
-    }
   }
 
   // Ending

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { IMPORTER } from "../modules/source.ts";
+import { IMPORTER, originalText } from "../modules/source.ts";
 import type { ScriptImporter } from "./execute.ts";
 import { OperationError } from "../protocol/errors.ts";
 
@@ -32,7 +32,7 @@ const classes = new WeakMap<object, boolean>();
  * @throws {OperationError} If it has none that means anything elsewhere.
  */
 export function sourceOf(fn: object): string {
-  const source = toString.call(fn);
+  const source = originalText(toString.call(fn));
   const name = (fn as { name?: unknown }).name;
   const called = typeof name === "string" && name ? `function "${name}"` : "an anonymous function";
   if (NATIVE.test(source)) {

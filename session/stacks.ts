@@ -33,7 +33,7 @@ export function withoutOwnFrames(stack: string): string {
  * @param peer Who the peer is, as in `host "wonderland", process 42`.
  */
 export function joinStacks(error: Error, site: Error | undefined, peer: string): void {
-  const remote = withoutOwnFrames(frames(error));
+  const remote = frames(error);
   const local = site ? withoutOwnFrames(frames(site)) : "";
   Object.defineProperty(error, "stack", {
     value: `${error.name}: ${error.message}${local && "\n" + local}\nBelow lines obtained from ${peer}\n${remote}`,

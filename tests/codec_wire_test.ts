@@ -66,7 +66,7 @@ Deno.test("Reader refuses overlong, truncated and surrogate UTF-8, and half a UT
 });
 
 Deno.test("Reader refuses to read beyond its end, however large the claim", () => {
-  for (const read of ["u8", "u32", "f64", "i64", "varint", "string"] as const) {
+  for (const read of ["u8", "u32", "f64", "varint", "string"] as const) {
     assertThrows(() => reading([])[read](), ProtocolError, "ends too early");
   }
   assertThrows(() => reading(written((writer) => writer.varint(2 ** 52))).string(), ProtocolError, "ends too early");
@@ -78,12 +78,12 @@ Deno.test("Reader honours the window that it was given", () => {
   const bytes = written((writer) => {
     writer.u32(1);
     writer.f64(0.5);
-    writer.i64(-2n);
+    writer.f64(-2);
     writer.u32(0xfffffffe);
   }, 64);
   reader.reset(bytes.subarray(4), 0, 16);
   assertEquals(reader.f64(), 0.5);
-  assertEquals(reader.i64(), -2n);
+  assertEquals(reader.f64(), -2);
   assertThrows(() => reader.u8(), ProtocolError);
   reader.reset(bytes, 20, 24);
   assertEquals(reader.u32(), 0xfffffffe);

@@ -36,10 +36,12 @@ const LINGER = 50;
 const LINGERS = 20;
 
 function fromDeno(child: DenoChildLike): Child {
+  // Where one is not piped this throws, and the other is not in use yet.
+  const { stdin, stdout, status } = child;
   return {
-    source: webSource(child.stdout),
-    sink: webSink(child.stdin, false),
-    exit: child.status.then(({ code, signal }) => ({ code: signal ? null : code, signal })),
+    source: webSource(stdout),
+    sink: webSink(stdin, false),
+    exit: status.then(({ code, signal }) => ({ code: signal ? null : code, signal })),
     held: [child as { ref?(): void; unref?(): void }],
   };
 }
@@ -68,13 +70,20 @@ function fromNode(child: NodeChild): Child {
   };
 }
 
-/** Stands for a child that could not be started: the reason comes later. */
-function unborn(child: NodeChild): Wire {
+/**
+ * Stands for a child of Node's that could not be started, for a reason that it tells only later.
+ *
+ * @param child The child, which has no number.
+ * @param failure Makes an error of the reason.
+ * @returns a wire that never opens
+ */
+export function unbornWire(child: ChildLike, failure: (error: unknown) => unknown): Wire {
+  const { stdio, on } = child as NodeChild;
   return lateWire(
     new Promise((_, reject) => {
-      child.on("error", (error: Error) => {
-        child.stdio?.forEach((stream) => stream?.destroy());
-        reject(error);
+      on.call(child, "error", (error: Error) => {
+        stdio?.forEach((stream) => stream?.destroy());
+        reject(failure(error));
       });
     }),
   );
@@ -90,7 +99,7 @@ function unborn(child: NodeChild): Wire {
  * @throws {TypeError} when its stdin or stdout is not piped, or in use already
  */
 export function processWire(child: ChildLike, name?: string, complaints?: Complaints): Wire {
-  if (!child.pid) return unborn(child as NodeChild);
+  if (!child.pid) return unbornWire(child, (error) => error);
   const { source, sink, exit, held } = "status" in child ? fromDeno(child) : fromNode(child as NodeChild);
   const readers = complaints ? [source, complaints.source] : [source];
   const read = Promise.all(readers.map((reader) => reader.done));

@@ -8,7 +8,7 @@ import { writeStderr } from "../runtime/host.ts";
 import type { ChildLike, SpawnInit } from "../runtime/spawn.ts";
 import { spawn } from "../runtime/spawn.ts";
 import type { Complaints } from "./child.ts";
-import { processWire } from "./child.ts";
+import { processWire, unbornWire } from "./child.ts";
 import type { Source } from "./join.ts";
 import { ignore, lateWire } from "./join.ts";
 import type { NodeReadable } from "./node_streams.ts";
@@ -67,24 +67,16 @@ export function commandWire(args: readonly string[], init: CommandInit = {}): Wi
       { cause: error },
     );
   const connect = (child: ChildLike & { stderr?: unknown }): Wire => {
-    if (stderr === "inherit" || !child.pid) return processWire(child, name);
+    if (!child.pid) return unbornWire(child, failure);
+    if (stderr === "inherit") return processWire(child, name);
     const source = "status" in child
       ? webSource(child.stderr as ReadableStream<Uint8Array>)
       : nodeSource(child.stderr as NodeReadable);
     return processWire(child, name, complaints(source, stderr));
   };
-  const started = (child: ChildLike): Wire => {
-    const wire = connect(child);
-    if (!wire.opened) return wire;
-    const opened = wire.opened.catch((error) => {
-      throw failure(error);
-    });
-    opened.catch(ignore);
-    return { ...wire, opened };
-  };
   try {
     const child = spawn(args, init, stderr === "inherit" ? stderr : "piped");
-    return child instanceof Promise ? lateWire(child.then(started)) : started(child);
+    return child instanceof Promise ? lateWire(child.then(connect)) : connect(child);
   } catch (error) {
     return lateWire(Promise.reject(failure(error)));
   }

@@ -72,6 +72,8 @@ export function nodeSink(stream: NodeWritable, writeSync?: (chunk: Uint8Array) =
     if (++finished === issued) settle?.(error);
   };
   stream.on("error", (error: Error) => failure = error);
+  const closed = closing(stream);
+  closed.then(() => failure ??= new Error("Stream is closed"));
   return {
     write(chunk) {
       if (failure) return Promise.reject(failure);
@@ -89,6 +91,6 @@ export function nodeSink(stream: NodeWritable, writeSync?: (chunk: Uint8Array) =
     },
     end: () => new Promise((resolve) => stream.end(() => resolve())),
     stop: () => stream.destroy(),
-    done: closing(stream),
+    done: closed,
   };
 }

@@ -6,6 +6,7 @@
 
 import { join } from "@std/path";
 import { build, stop } from "esbuild";
+import { condition, descendants } from "./leaks.ts";
 
 /**
  * Bundles a program of `tests/fixtures/`. To be called outside of tests, as esbuild keeps a process for some time.
@@ -29,6 +30,8 @@ export async function bundled(name: string): Promise<string> {
     });
   } finally {
     await stop();
+    // stop() does not wait for esbuild's process, whose end must not fall into a test.
+    await condition(() => !descendants().some(({ command }) => command.includes("esbuild")), "esbuild has ended");
   }
   return outfile;
 }
