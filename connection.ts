@@ -356,14 +356,18 @@ function open(
  * Connects a process that a BIOS booted to the one that sent it the kernel. For `bios/boot.ts`.
  *
  * @param wire Its standard input and output.
- * @returns The connection, and what asks the peer for other parts of across.
  */
-export function bootedConnection(
-  wire: Wire,
-): { readonly connection: Connection; readonly entry: (name: string) => Promise<string> } {
+export function bootedConnection(wire: Wire): {
+  readonly connection: Connection;
+  /** Asks the peer for another part of across. */
+  readonly entry: (name: string) => Promise<string>;
+  /** Resolves when the first answers have left, with the peer's timeout. */
+  readonly served: Promise<number>;
+} {
   const options = { timeout: 60_000, acceptExportedModules: true, maxMessageSize: LIMITS.messageSize };
   const connection = openConnection(options, { wire, acceptCalls: true, steady: true, booted: true });
-  return { connection, entry: (name) => sessionOf(connection).entry(name) };
+  const session = sessionOf(connection);
+  return { connection, entry: (name) => session.entry(name), served: session.served };
 }
 
 /**

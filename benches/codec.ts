@@ -6,7 +6,7 @@
  *
  * The peers are fetched by Deno, or found in DIR/node_modules (`npm install msgpackr cbor-x seroval` in DIR); those that are missing
  * are left out.
- * `--json` prints the medians in nanoseconds. What is measured of ours is the codec alone: no frames, no session.
+ * `--json` prints nanoseconds for machines. What is measured of ours is the codec alone: no frames, no session.
  *
  * @module
  */
@@ -61,7 +61,7 @@ function ours(): RoundTrip {
     encoder.begin();
     encoder.value(writer, value, "value");
     // What stands for the transport: it copies segments once.
-    const segments = encoder.segments.map((segment) => segment.slice().buffer as ArrayBuffer);
+    const segments = encoder.segments.map((segment) => new Uint8Array(segment).buffer);
     reader.reset(writer.bytes, 0, writer.position);
     decoder.begin(segments);
     return decoder.value(reader);
@@ -156,32 +156,29 @@ function mebibyte(): Uint8Array {
 
 let sink: unknown;
 
-/** Nanoseconds of one round trip: the best of some rounds, taken in turns so that all suffer alike from what else the machine does. */
+/** Nanoseconds of one round trip: the best of many short rounds, taken in turns, so that other load hits none alone. */
 function measure(workload: Workload, list: readonly Contender[]): Map<string, number> {
   const best = new Map<string, number>();
   const repeats = new Map<string, number>();
   for (const { name, roundTrip } of list) {
-    const until = performance.now() + 200;
-    let n = 0;
     try {
       roundTrip(workload.value);
     } catch {
       continue; // It cannot carry this.
     }
-    while (performance.now() < until || n < 3) {
-      sink = roundTrip(workload.value);
-      n++;
-    }
-    repeats.set(name, Math.max(1, Math.floor(n / 4)));
+    const until = performance.now() + 300;
+    let n = 0;
+    for (; n < 3 || performance.now() < until; n++) sink = roundTrip(workload.value);
+    repeats.set(name, Math.max(1, Math.floor(n / 60)));
+    best.set(name, Infinity);
   }
-  for (let round = 0; round < 9; round++) {
+  for (let round = 0; round < 60; round++) {
     for (const { name, roundTrip } of list) {
       const n = repeats.get(name);
-      if (!n) continue;
+      if (n === undefined) continue;
       const start = performance.now();
       for (let i = 0; i < n; i++) sink = roundTrip(workload.value);
-      const time = (performance.now() - start) * 1e6 / n;
-      best.set(name, Math.min(time, best.get(name) ?? Infinity));
+      best.set(name, Math.min(best.get(name)!, (performance.now() - start) * 1e6 / n));
     }
   }
   return best;

@@ -6,7 +6,8 @@
  */
 
 import { bootedConnection } from "../connection.ts";
-import { exit, writeStderr } from "../runtime/host.ts";
+import { exit, parentPid, writeStderr } from "../runtime/host.ts";
+import { startWatchdog } from "../runtime/watchdog.ts";
 import { stdioWire } from "../transports/stdio.ts";
 import { setPayload } from "./payload.ts";
 
@@ -22,8 +23,16 @@ export interface BootInit {
 
 /** Starts the connection, and ends the process with it. */
 export function boot({ payload, input, output }: BootInit): void {
-  const { connection, entry } = bootedConnection(stdioWire({ input, output }));
+  const parent = parentPid();
+  const wire = stdioWire({ input, output });
+  const { connection, entry, served } = bootedConnection(wire);
   setPayload({ kernel: payload, entry });
+  // Once the first answers have left, as it takes the main thread some time.
+  served.then((peerTimeout) => {
+    if (parent === undefined) return;
+    const heartbeat = { fd: wire.output, interval: peerTimeout / 2, lock: wire.share() };
+    startWatchdog({ parent, ...(peerTimeout < Infinity ? { heartbeat } : {}) });
+  });
   connection.wait().then(() => connection.close()).then(() => exit(0), (error) => {
     writeStderr(`across: ${error.message}\n`);
     exit(1);

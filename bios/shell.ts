@@ -16,6 +16,12 @@ const MOVED = "4 3 4<&0 0</dev/null 3>&1 1>&2";
 /** Whether stdin and stdout are pipes. Deno can open only these a second time, and sockets not without much ado. */
 const PIPES = "[ -p /dev/fd/0 ]&&[ -p /dev/fd/1 ]";
 
+/**
+ * Has the program killed when the process dies that started it, where the system can do that. A watchdog in the process sees to it, too
+ * (`runtime/watchdog.ts`), but it is up only after the first call, which may never end.
+ */
+const MORTAL = `k="setpriv --pdeathsig KILL";$k true 2>/dev/null&&set -- $k "$@"`;
+
 /** How Bun is started: without the `bunfig.toml` of a folder that it happens to be in. */
 const BUN_FLAGS = ["--config=/dev/null"];
 
@@ -41,7 +47,7 @@ export function interpreterArgs(kind: Kind, flags: readonly string[]): string[] 
  */
 export function prologue(kind: Kind): string {
   const moved = `exec "$@" ${MOVED}`;
-  return kind === "deno" ? `${PIPES}&&${moved};exec "$@"` : moved;
+  return `${MORTAL};${kind === "deno" ? `${PIPES}&&${moved};exec "$@"` : moved}`;
 }
 
 /**

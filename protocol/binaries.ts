@@ -108,7 +108,7 @@ export function readViews(reader: Reader, take: (index: number) => ArrayBuffer):
   for (let left = reader.varint(); left > 0; left--) {
     const header = reader.varint();
     const size = Math.floor(header / 2);
-    const chunk = header % 2 ? take(reader.varint()) : reader.raw(size).slice().buffer as ArrayBuffer;
+    const chunk = header % 2 ? take(reader.varint()) : reader.copy(size);
     if (chunk.byteLength !== size) malformed("segment");
     chunks.push(chunk);
   }

@@ -12,8 +12,8 @@ import type { Writer } from "./writer.ts";
 
 /** What an entry needs of the encoder. */
 export interface ValueWriter {
-  /** Writes a value that lies at `step` in the one being written. */
-  child(writer: Writer, value: unknown, step: string): void;
+  /** Writes a value that belongs to an entry of the one being written. */
+  child(writer: Writer, value: unknown, entry: number): void;
 }
 
 /** What an entry needs of the decoder. */
@@ -64,27 +64,27 @@ function textual(name: string): Builtin {
   };
 }
 
-/** Counts what `forEach` goes through, as getters run meanwhile and the number is sent before. */
+/** Writes the number of entries first, though getters, which run meanwhile, may change it. */
 function entries(
   writer: Writer,
   value: ReadonlyMap<unknown, unknown> | ReadonlySet<unknown>,
-  each: (value: unknown, key: unknown, step: string) => void,
+  each: (value: unknown, key: unknown, entry: number) => void,
   prototype: typeof value,
 ) {
-  let index = 0;
-  writer.varint(value.size);
   const { size } = value;
-  prototype.forEach.call(value, (item: unknown, key: unknown) => each(item, key, `<entry ${index++}>`));
-  if (index !== size) throw new Refusal("a Map or Set that changes while it is read");
+  let entry = 0;
+  writer.varint(size);
+  prototype.forEach.call(value, (item: unknown, key: unknown) => each(item, key, entry++));
+  if (entry !== size) throw new Refusal("a Map or Set that changes while it is read");
 }
 
 const BUILTINS: readonly Builtin[] = [
   {
     names: ["Map"],
     write(writer, value: Map<unknown, unknown>, out) {
-      entries(writer, value, (item, key, step) => {
-        out.child(writer, key, step);
-        out.child(writer, item, step);
+      entries(writer, value, (item, key, entry) => {
+        out.child(writer, key, entry);
+        out.child(writer, item, entry);
       }, Map.prototype);
     },
     read(reader, input) {
@@ -96,7 +96,7 @@ const BUILTINS: readonly Builtin[] = [
   {
     names: ["Set"],
     write(writer, value: Set<unknown>, out) {
-      entries(writer, value, (item, _key, step) => out.child(writer, item, step), Set.prototype);
+      entries(writer, value, (item, _key, entry) => out.child(writer, item, entry), Set.prototype);
     },
     read(reader, input) {
       const set = input.keep(new Set());
@@ -123,7 +123,7 @@ const BUILTINS: readonly Builtin[] = [
   },
   {
     names: ["Number", "String", "Boolean", "Symbol", "BigInt"],
-    write: (writer, value: object, out) => out.child(writer, value.valueOf(), ""),
+    write: (writer, value: object, out) => out.child(writer, value.valueOf(), 0),
     read(reader, input) {
       const value = input.child(reader);
       return input.keep(attempt("boxed primitive", () => {

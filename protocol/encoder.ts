@@ -99,12 +99,12 @@ export class Encoder implements ValueWriter {
     }
   }
 
-  /** Writes a value that lies at `step` in the one being written. */
-  child(writer: Writer, value: unknown, step: string): void {
+  /** Writes a value that belongs to an entry of the one being written. */
+  child(writer: Writer, value: unknown, entry: number): void {
     try {
       this.#value(writer, value);
     } catch (error) {
-      throw passing(error, step);
+      throw passing(error, `<entry ${entry}>`);
     }
   }
 
@@ -303,6 +303,11 @@ export class Encoder implements ValueWriter {
 
   /** Writes what needs no name of a class that is not of the language; false if it is nothing of that. */
   #byValue(w: Writer, v: object, prototype: object): boolean {
+    const { base, exact } = traitsOf(prototype);
+    if (exact && base! >= 0) {
+      this.#builtin(w, v, base!);
+      return true;
+    }
     const constructor = prototype.constructor as CustomClass | undefined;
     if (typeof constructor?.acrossEncode === "function") {
       const id = this.#classId(constructor, prototype);
@@ -320,10 +325,8 @@ export class Encoder implements ValueWriter {
       w.tagged(tag.BINARY, kind);
       return true;
     }
-    const { base, exact } = traitsOf(prototype);
-    if (exact) this.#builtin(w, v, base!);
-    else if (v instanceof Error) this.#error(w, v);
-    else return false;
+    if (!(v instanceof Error)) return false;
+    this.#error(w, v);
     return true;
   }
 

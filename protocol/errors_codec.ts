@@ -53,6 +53,8 @@ export function makeError(kind: number, name: string, message: string): Error | 
 
 /** Gives an error a property, as hidden as it is on errors that were made here. */
 export function defineErrorProperty(error: Error, key: string, value: unknown): void {
-  if (key === "name" && error.name === value) return;
-  Object.defineProperty(error, key, { value, writable: true, configurable: true, enumerable: !HIDDEN.includes(key) });
+  const place = HIDDEN.indexOf(key);
+  // Name, message and stack are text to everyone who reads them.
+  if (place >= 0 && place < 3 && typeof value !== "string" || key === "name" && error.name === value) return;
+  Object.defineProperty(error, key, { value, writable: true, configurable: true, enumerable: place < 0 });
 }

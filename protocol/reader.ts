@@ -106,7 +106,7 @@ export class Reader {
     const n = Math.floor(header / 2);
     if (header % 2 === 0) return n < 32 ? this.ascii(n) : decodeText(this.raw(n));
     if (n % 2 !== 0) malformed("string");
-    const units = new Uint16Array(this.raw(n).slice().buffer);
+    const units = new Uint16Array(this.copy(n));
     let text = "";
     for (let i = 0; i < units.length; i += 4096) {
       text += fromCodes.apply(null, units.subarray(i, i + 4096) as unknown as number[]);
@@ -122,6 +122,11 @@ export class Reader {
     let any = 0;
     for (let i = 0; i < n; i++) any |= array[i] = bytes[at + i]!;
     return any < 128 ? fromCodes.apply(null, array) : decodeText(bytes.subarray(at, at + n));
+  }
+
+  /** Reads `n` bytes into a buffer of their own. Not with `slice()`, which copies nothing where the bytes are a Node `Buffer`. */
+  copy(n: number): ArrayBuffer {
+    return new Uint8Array(this.raw(n)).buffer;
   }
 
   /** Reads `n` bytes; the result is a view of the reader's bytes. */

@@ -93,7 +93,8 @@ export class DecodedShapes {
     for (let i = at; i < at + size; i++) hash = (hash * 31 + bytes[i]!) | 0;
     const known = this.#places[hash & PLACES - 1];
     if (known && sameBytes(known.definition, bytes, at, size)) return known;
-    const definition = bytes.slice(at, at + size);
+    reader.position = at;
+    const definition = new Uint8Array(reader.copy(size));
     const inner = new Reader();
     inner.reset(definition);
     const keys: string[] = [];

@@ -82,8 +82,10 @@ export function spawn(
   return module instanceof Promise ? module.then(start) : start(module);
 }
 
-/** Kills a process whose own `kill()` would not. */
+/**
+ * Kills a child of Node's making that refuses to be killed, under Deno: there it does so when an earlier signal was ignored. Does nothing elsewhere,
+ * where it means that the child has ended, and its number may be another's already.
+ */
 export function killProcess(pid: number): void {
-  if (deno) deno.kill(pid, "SIGKILL");
-  else (nodeProcess as unknown as { kill(pid: number, signal: string): void }).kill(pid, "SIGKILL");
+  deno?.kill(pid, "SIGKILL");
 }

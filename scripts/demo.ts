@@ -59,7 +59,7 @@ const rows = [[
   "files",
   "of which",
 ]];
-let failed = 0;
+const failures: string[] = [];
 for (const interpreter of await findInterpreters()) {
   const [name = "", version = ""] = interpreter.label.split(" ");
   if (Number.parseInt(version) < (OLDEST[name] ?? 0)) {
@@ -77,8 +77,8 @@ for (const interpreter of await findInterpreters()) {
       parts,
     ]);
   } catch (error) {
-    failed++;
-    rows.push([interpreter.label, `failed: ${error instanceof Error ? error.message : String(error)}`]);
+    failures.push(`${interpreter.label}: ${error instanceof Error ? error.message : String(error)}`);
+    rows.push([interpreter.label, "failed, see below"]);
   }
 }
 console.log(

@@ -93,6 +93,7 @@ export class Session {
   readonly #ready: Deferred<void> = deferred();
   readonly #accepting: Deferred<boolean> = deferred();
   readonly #finished: Deferred<void> = deferred();
+  readonly #served: Deferred<number> = deferred();
 
   readonly #hold: Hold;
   readonly #heartbeat: Heartbeat;
@@ -251,6 +252,8 @@ export class Session {
       link.value(hello, "hello");
       link.commit(start);
     });
+    // At once: what the peer asks for next may keep this thread busy for ever.
+    link.flush();
     // What a BIOS boots takes modules; one need not wait for it to say so.
     if (this.#bios !== undefined) this.#accepting.resolve(true);
   }
@@ -346,7 +349,10 @@ export class Session {
     const { timeout, modules, runtime, version } = this.#hello = readHello(value);
     debug(1, () => `connected to ${this.#peerName()}, ${runtime} ${version}`);
     // Not before the first answers have left: the first timer of a process costs it some milliseconds.
-    this.#link.drained().then(() => this.#heartbeat.start(timeout));
+    this.#link.drained().then(() => {
+      this.#heartbeat.start(timeout);
+      this.#served.resolve(timeout);
+    });
     this.#accepting.resolve(modules);
     this.#ready.resolve();
   }
@@ -524,6 +530,11 @@ export class Session {
   /** See `Connection.export()`. */
   export(modules: readonly Exportable[], bindings: object | undefined): Promise<void> {
     return this.#hold.during(this.#exchange.export(modules, bindings));
+  }
+
+  /** Resolves when the first answers after the handshake have left, with the peer's timeout in milliseconds. */
+  get served(): Promise<number> {
+    return this.#served.promise;
   }
 
   /** The source of another part of across, from the peer. */

@@ -184,3 +184,14 @@ Deno.test("Decoder refuses views beyond their buffer, unaligned ones and unknown
     assertThrows(() => codec.decode({ bytes: changed, segments: [] }), ProtocolError, "malformed");
   }
 });
+
+Deno.test("Decoder copies what it takes from a Buffer that is used again", () => {
+  const codec = new Codec();
+  const value = [new Uint8Array([1, 2, 3]), "\ud800", "text", { key: 2n ** 70n }];
+  const { bytes } = codec.encode(value);
+  const reused = Buffer.from(bytes);
+  const result = codec.decode({ bytes: reused as Uint8Array<ArrayBuffer>, segments: [] });
+  reused.fill(0);
+  assertEquals(result, value);
+  assertEquals(codec.trip({ key: 1 }), { key: 1 });
+});

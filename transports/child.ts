@@ -149,9 +149,7 @@ export function processWire(child: ChildLike, name?: string, complaints?: Compla
 /** Ends a child at once. */
 function kill(child: ChildLike): void {
   try {
-    // Under Deno, Node's way refuses when an earlier signal was ignored. A number is only ours while nobody has reaped it.
-    const { exitCode, signalCode } = child as NodeChild;
-    if (child.kill("SIGKILL") === false && exitCode === null && !signalCode) killProcess(child.pid!);
+    if (child.kill("SIGKILL") === false && (child as NodeChild).exitCode === null) killProcess(child.pid!);
   } catch {
     // It has ended already.
   }
