@@ -249,6 +249,7 @@ export class Connection implements AsyncDisposable {
    * @returns The value of the last expression.
    */
   execute<T = unknown>(source: string, variables: Record<string, unknown> = {}): RemotePromise<Received<T>> {
+    if (typeof source !== "string") throw new TypeError(`Cannot execute a ${typeof source}: pass source text`);
     return this.#operate({ base: BASE.SOURCE, source, variables }, ACTION.GET, false) as RemotePromise<Received<T>>;
   }
 

@@ -82,6 +82,7 @@ export class Callee {
   /** Reads a CALL message and starts the operation. */
   called(reader: Reader): void {
     const id = reader.varint(), flags = reader.u8();
+    if (this.#running.has(id) || this.#held.has(id)) throw new ProtocolError(`Cannot take call ${id} twice`);
     let base: unknown, path, action, args, failure: { error: unknown } | undefined;
     try {
       base = this.#readBase(reader);

@@ -32,7 +32,7 @@ export class Link {
   #turns = 0;
   #writing = false;
   #encoding = false;
-  #idle: (() => void) | undefined;
+  #idle: (() => void)[] = [];
   /** Whether frames may leave: after the peer's superblock was seen. */
   open = false;
   /** Where in the writer the message starts that was committed last, if it is a small one: for patching. */
@@ -194,9 +194,7 @@ export class Link {
       if (!this.write(bytes)) return;
       this.beforeFlush();
     }
-    const idle = this.#idle;
-    this.#idle = undefined;
-    idle?.();
+    for (const resolve of this.#idle.splice(0)) resolve();
   }
 
   /** Writes bytes as they are. Returns whether that is done; if not, what follows is written when it is. */
@@ -227,7 +225,7 @@ export class Link {
   /** Resolves when everything that was issued so far has been written. */
   drained(): Promise<void> {
     return new Promise((resolve) => {
-      this.#idle = resolve;
+      this.#idle.push(resolve);
       this.schedule();
     });
   }

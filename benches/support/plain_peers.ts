@@ -20,8 +20,8 @@ interface Pipes {
 /** Starts an interpreter of our own kind on a script, by the means that across has for that, too. */
 async function startPipes(script: string): Promise<Pipes> {
   if (deno) {
-    const options = { args: ["eval", "--no-config", script], stdin: "piped", stdout: "piped" } as const;
-    const child = new deno.Command(deno.execPath(), options).spawn();
+    const args = ["eval", "--no-config", script];
+    const child = new deno.Command(deno.execPath(), { args, stdin: "piped", stdout: "piped" }).spawn();
     const writer = child.stdin.getWriter();
     const reader = child.stdout.getReader({ mode: "byob" });
     return {
