@@ -18,12 +18,19 @@ export interface Traits {
 }
 
 const known = new WeakMap<object, Traits>();
+// Objects of one class mostly come in rows.
+let last: object | undefined;
+let lastTraits: Traits;
 
 /** Finds out about a prototype. */
 export function traitsOf(prototype: object): Traits {
-  let traits = known.get(prototype);
-  if (!traits) known.set(prototype, traits = examine(prototype));
-  return traits;
+  if (prototype !== last) {
+    let traits = known.get(prototype);
+    if (!traits) known.set(prototype, traits = examine(prototype));
+    last = prototype;
+    lastTraits = traits;
+  }
+  return lastTraits;
 }
 
 function examine(prototype: object): Traits {

@@ -339,6 +339,8 @@ export class Decoder implements ValueReader {
     this.#failure = failure;
     if (Class?.prototype instanceof Error) Object.setPrototypeOf(error, Class.prototype);
     const fields: Record<string, unknown> = this.#record(r, r.u8(), Object.create(null), true);
+    // Where there is none, ours says nothing but how it was decoded.
+    fields["stack"] ??= "";
     for (const key of Object.keys(fields)) defineErrorProperty(error, key, fields[key]);
     this.#context.error?.(error);
     return error;

@@ -34,7 +34,7 @@ export function errorKeys(error: Error, kind: number): string[] {
     key === "name"
       ? kind !== DOM_EXCEPTION &&
         error.name !== (builtinClass(CLASSES[kind]!) as ErrorConstructor | undefined)?.prototype.name
-      : Object.hasOwn(error, key)
+      : Object.hasOwn(error, key) || key === "message" && error.message // Bun's are not always errors' own
   );
   return keys.concat(Object.keys(error).filter((key) => !HIDDEN.includes(key)));
 }

@@ -82,9 +82,7 @@ function plug(fd: number): void {
 /** Closes stdout: Deno itself closes only its handle of it, so that the peer would never see the end. */
 async function closeStdout(): Promise<void> {
   try {
-    const socket = openSocket(await builtin<Net>("node:net"), 1, false);
-    socket.on("error", () => {});
-    socket.end(() => socket.destroy());
+    openSocket(await builtin<Net>("node:net"), 1, false).destroy();
   } catch {
     // Too old, or a file: then the end of the process has to do.
   }

@@ -85,7 +85,6 @@ console.log(
   `Nothing but this Deno (pid ${Deno.pid}) has across installed. examples/census/census.ts and what it imports, run in:\n`,
 );
 console.log(table(rows));
-console.log(
-  "\nThe bytes sent are the boot script's own answer: the whole library, the module with its imports, and the call.",
-);
-Deno.exit(failed > 0 ? 1 : 0);
+console.log("\nWhat was sent is all that each of them got: across, the module with its imports, the call.");
+for (const failure of failures) console.error(`\nFailed: ${failure}`);
+Deno.exit(failures.length > 0 ? 1 : 0);

@@ -21,7 +21,6 @@ import { isClass } from "./source.ts";
 
 /** Arguments of one call that are accepted. */
 const ARGUMENT_LIMIT = 1 << 16;
-const NO_ARGUMENTS: readonly unknown[] = [];
 
 /** What serving needs of the rest of a session. */
 export interface CalleeContext {
@@ -35,6 +34,8 @@ export interface CalleeContext {
   readonly exposed: object | undefined;
   /** Imports a module for the peer: one that it exported, else one of ours. */
   importModule(specifier: string, options?: unknown): Promise<object>;
+  /** What must be waited for before code of the peer runs, if anything. */
+  prepare(source: string): Promise<unknown> | undefined;
   /** Says that something began or ceased to run for the peer. */
   busy(change: 1 | -1): void;
 }
@@ -149,11 +150,12 @@ export class Callee {
       case BASE.SOURCE: {
         const source = reader.string();
         const variables = decoder.value(reader) as Record<string, unknown>;
-        value = new Script(
+        const script = new Script(
           source,
           variables,
           (specifier, options) => this.#context.importModule(String(specifier), options),
         );
+        value = acceptCalls && this.#context.prepare(source)?.then(() => script) || script;
         break;
       }
       default:
@@ -171,12 +173,8 @@ export class Callee {
   }
 
   #readArguments(reader: Reader): readonly unknown[] {
-    const count = reader.varint();
-    if (count === 0) return NO_ARGUMENTS;
-    if (count > ARGUMENT_LIMIT) throw new ProtocolError(`A call has ${count} arguments, ${ARGUMENT_LIMIT} are allowed`);
-    const { decoder } = this.#context;
-    const args: unknown[] = [];
-    for (let i = 0; i < count; i++) args.push(decoder.value(reader));
+    const args = this.#context.decoder.value(reader);
+    if (!Array.isArray(args) || args.length > ARGUMENT_LIMIT) throw new ProtocolError("Cannot take the arguments of a call");
     return args;
   }
 

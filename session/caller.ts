@@ -108,8 +108,7 @@ export class Caller implements Operator {
       else writeOrigin(writer, from, this);
       writePath(writer, path);
       writer.u8(action);
-      writer.varint(args.length);
-      for (let i = 0; i < args.length; i++) link.value(args[i], `args[${i}]`);
+      link.value(args, "args");
       call.large = link.commit(start, [from, args]);
     } catch (error) {
       link.rollback(start);

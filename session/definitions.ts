@@ -18,6 +18,8 @@ import { fromSource, isClass, sourceOf } from "./source.ts";
 const LIMIT = 1 << 16;
 /** How across's own errors are named, which every side has. */
 const OWN_ERRORS = "across#";
+/** Not by what they say that they are called, which is something shorter in the kernel. */
+const ownErrors: ReadonlyMap<unknown, string> = new Map(Object.entries(errors).map(([name, fn]) => [fn, name]));
 
 /** What definitions need of the rest of a session. */
 export interface DefinitionContext {
@@ -28,6 +30,8 @@ export interface DefinitionContext {
   resolveExported(name: string): unknown;
   /** Imports a module for code that the peer sent. */
   import(specifier: string, options: unknown): Promise<object>;
+  /** What must be waited for before such code runs, if anything. */
+  prepare(source: string): Promise<unknown> | undefined;
   /** Whether the peer may have code loaded here. */
   readonly acceptCalls: boolean;
 }
@@ -74,8 +78,8 @@ export class Definitions {
   /** The number of a class that the peer knows by name as well; undefined for other classes and functions. */
   classNumber(fn: object): number | undefined {
     if (!isClass(fn)) return;
-    const own = (fn as { name: string }).name;
-    const definition = (errors as Record<string, unknown>)[own] === fn
+    const own = ownErrors.get(fn);
+    const definition = own
       ? { kind: DEFINITION.PUBLIC_CLASS, text: OWN_ERRORS + own }
       : this.#named(fn, DEFINITION.CLASS, DEFINITION.PUBLIC_CLASS);
     return definition && this.#number(definition);
@@ -155,9 +159,12 @@ export class Definitions {
       case DEFINITION.PUBLIC:
         if (!acceptCalls) break;
         return resolvePublic(text);
-      case DEFINITION.SOURCE:
+      case DEFINITION.SOURCE: {
         if (!acceptCalls) break;
-        return fromSource(text, (specifier, options) => this.#context.import(String(specifier), options));
+        const make = () => fromSource(text, (specifier, options) => this.#context.import(String(specifier), options));
+        const prepared = this.#context.prepare(text);
+        return prepared ? prepared.then(make) : make();
+      }
       default:
         throw new ProtocolError(`Cannot read a definition of kind ${kind}`);
     }

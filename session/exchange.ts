@@ -268,6 +268,12 @@ export class Exchange {
     await this.#request(id).catch(() => {});
   }
 
+  /** The same for code that is no module. Gives nothing to wait for where it has no import of across. */
+  prepare(source: string): Promise<unknown> | undefined {
+    if (!source.includes(SELF)) return;
+    return Promise.all(partsOf([{ source, imports: {} }]).map((id) => this.#prepareSelf(id, [])));
+  }
+
   /** Has a module of the peer's installed, if it is one. */
   async #fetch(id: string): Promise<void> {
     await this.#coming.get(id);
@@ -353,7 +359,7 @@ function isPart(specifier: string): boolean {
 }
 
 /** The parts of across that modules may import. */
-function partsOf(modules: readonly ModuleSource[]): string[] {
+function partsOf(modules: readonly Pick<ModuleSource, "source" | "imports">[]): string[] {
   const ids = new Set<string>();
   for (const { source, imports } of modules) {
     for (const [, name] of [source, ...Object.values(imports)].join("\n").matchAll(PART)) {

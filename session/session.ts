@@ -119,7 +119,7 @@ export class Session {
       stack: (text) => withoutOwnFrames(this.#exchange.originalStack(text)),
       },
       limit,
-      (error) => this.#fail(error),
+      (error) => this.#end(error),
     );
     this.#decoder = new Decoder({
       classById: (number) => this.#definitions.classById(number),
@@ -149,6 +149,7 @@ export class Session {
       acceptCalls,
       exportedName: (fn) => this.#exchange.nameOf(fn),
       import: (specifier, options) => this.#exchange.import(specifier, options),
+      prepare: (source) => this.#exchange.prepare(source),
       resolveExported: (name) => this.#exchange.resolveExported(name),
     });
     this.#references = new References({
@@ -173,6 +174,7 @@ export class Session {
       acceptCalls,
       exposed: options.expose,
       importModule: (specifier, options) => this.#exchange.import(specifier, options),
+      prepare: (source) => this.#exchange.prepare(source),
       busy,
     });
     this.caller = new Caller({
@@ -416,7 +418,8 @@ export class Session {
       this.#stop(makeError, true);
       this.#sayGoodbye();
     }
-    this.#wire.end().then(() => this.#finishWhenClosed());
+    // Not before our own goodbye has left.
+    this.#link.drained().then(() => this.#wire.end()).then(() => this.#finishWhenClosed());
   }
 
   #sayGoodbye(): void {

@@ -92,7 +92,8 @@ export type Sendable<T> = IsAny<T> extends true ? T : IsUnknown<T> extends true 
     : T extends Set<infer V> ? Set<Sendable<V>> | RemoteBase<T>
     : T extends readonly unknown[] ? { [K in keyof T]: Sendable<T[K]> } | RemoteBase<T>
     : T extends Iterable<unknown> ? T | RemoteBase<T>
-    : T extends object ? { [K in keyof T]: Sendable<T[K]> } | RemoteBase<T>
+    // As it is, too: an instance of a class that travels by name arrives with its methods, which nothing tells from callbacks in fields.
+    : T extends object ? T | { [K in keyof T]: Sendable<T[K]> } | RemoteBase<T>
     : T);
 /** What may be given where the other side wants a callback: it arrives asynchronous. */
 export type SendableFunction<F> = F extends (...args: infer A) => infer R ? IsAny<R> extends true ? F

@@ -6,6 +6,7 @@ import { getBios } from "../mod.ts";
 import { VERSION } from "../protocol/version.ts";
 import { noLeaks } from "./support/leaks.ts";
 import { runtime } from "./support/runtimes.ts";
+import { sshdMissing, startSshd } from "./support/sshd.ts";
 
 const CLI = fromFileUrl(new URL("../cli.ts", import.meta.url));
 const FIXTURE = fromFileUrl(new URL("./fixtures/command.ts", import.meta.url));
@@ -17,10 +18,14 @@ interface Result {
 }
 
 async function across(...args: string[]): Promise<Result> {
+  return await acrossWith({}, ...args);
+}
+
+async function acrossWith(env: Record<string, string>, ...args: string[]): Promise<Result> {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", "--quiet", CLI, ...args],
     stdin: "null",
-    env: { NO_COLOR: "1" },
+    env: { NO_COLOR: "1", ...env },
   }).output();
   return { code, out: new TextDecoder().decode(stdout), err: new TextDecoder().decode(stderr) };
 }
@@ -169,5 +174,63 @@ Deno.test(
     child.kill("SIGINT");
     assertEquals((await child.status).code, 130);
     await reader.cancel();
+  }),
+);
+
+const noSsh = await sshdMissing();
+
+Deno.test(
+  `across run --ssh runs on the machine that ssh knows${noSsh === undefined ? "" : ` [${noSsh}]`}`,
+  {
+    ignore: noSsh !== undefined && Deno.env.get("CI") !== "true",
+  },
+  noLeaks(async () => {
+    const { path, version } = await runtime("node", 20);
+    await using sshd = await startSshd({ banner: "Welcome\n", interpreters: { node: path } });
+    const folder = await Deno.makeTempDir();
+    try {
+      // The ssh that the command finds first knows our server and its keys.
+      const args = sshd.sshArgs.map(shell).join(" ");
+      await Deno.writeTextFile(`${folder}/ssh`, `#!/bin/sh\nPATH=\${PATH#*:}\nexec ssh ${args} "$@"\n`, {
+        mode: 0o755,
+      });
+      const env = { PATH: `${folder}:${Deno.env.get("PATH")}` };
+      const run = ["run", "--ssh", sshd.destination, "--export", "interpreter"];
+      const found = await acrossWith(env, ...run, FIXTURE);
+      assertEquals([found.code, found.out], [0, `node ${version}\n`], found.err);
+      const lost = await acrossWith(env, ...run, "--runtime", "/nowhere/bun", FIXTURE);
+      assertEquals([lost.code, lost.out], [1, ""]);
+      assertStringIncludes(lost.err, "/nowhere/bun");
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  }),
+);
+
+const hasScript = await new Deno.Command("sh", { args: ["-c", "command -v script"], stdout: "null" }).output()
+  .then((it) => it.success, () => false);
+
+/** What the command prints, stdout and stderr, on a terminal of its own. */
+async function onTerminal(env: Record<string, string>, ...args: string[]): Promise<string> {
+  const { NO_COLOR: _, ...inherited } = Deno.env.toObject();
+  const { stdout } = await new Deno.Command("script", {
+    args: ["-qec", [Deno.execPath(), "run", "-A", "--quiet", CLI, ...args].map(shell).join(" "), "/dev/null"],
+    env: { ...inherited, TERM: "xterm", ...env },
+    clearEnv: true,
+    stdin: "null",
+  }).output();
+  return new TextDecoder().decode(stdout);
+}
+
+Deno.test(
+  "across shows progress and colours on a terminal only",
+  { ignore: Deno.build.os !== "linux" || !hasScript },
+  noLeaks(async () => {
+    const shown = await onTerminal({}, "run", "--command", bare, FIXTURE, "x", "--twice");
+    assertStringIncludes(shown, "0/1 done, waiting for");
+    assertStringIncludes(shown, "x|--twice\r\n");
+    assertEquals((await across("run", FIXTURE)).err, "");
+    assertStringIncludes(await onTerminal({}, "fly"), "\x1b[31merror\x1b[39m: There is no command");
+    assert(!(await onTerminal({ NO_COLOR: "1" }, "fly")).includes("\x1b[31m"));
   }),
 );

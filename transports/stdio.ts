@@ -69,7 +69,7 @@ export function stdioWire({ input = 0, output = 1 }: Descriptors = {}): StdioWir
   let writing = false;
   let closing = false;
   const take = () => {
-    if (!lock) return;
+    if (!lock || closing) return; // closed, it is ours for good
     // The other side writes four bytes, if at all: that is soon over.
     while (Atomics.compareExchange(lock, 0, 0, 1)) Atomics.wait(lock, 0, 1);
     Atomics.add(lock, 1, 1);
