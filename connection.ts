@@ -9,7 +9,7 @@ import { LIMITS } from "./protocol/limits.ts";
 import { ACTION, BASE } from "./protocol/messages.ts";
 import type { OptionsInit } from "./protocol/options.ts";
 import type { ChildLike } from "./runtime/spawn.ts";
-import type { Base, Caller } from "./session/caller.ts";
+import type { Base } from "./session/caller.ts";
 import { currentCall } from "./session/context.ts";
 import type { Exportable } from "./session/exchange.ts";
 import { faceOf, RemoteFace, ResultFace } from "./session/faces.ts";
@@ -273,7 +273,7 @@ export class Connection implements AsyncDisposable {
     const face = faceOf(fn);
     if (face && face.operator === caller) {
       face.chain();
-      return wrap(caller, caller.operate(face.origin, face.path, ACTION.INVOKE, args, reference));
+      return new ResultFace(caller, caller.operate(face.origin, face.path, ACTION.INVOKE, args, reference)).proxy;
     }
     if (typeof fn !== "function") {
       throw new TypeError(`Cannot call ${fn === null ? "null" : `a ${typeof fn}`}: pass a function or class`);
@@ -283,7 +283,7 @@ export class Connection implements AsyncDisposable {
 
   #operate(base: Base, action: number, reference: boolean, args: readonly unknown[] = []): object {
     const { caller } = this.#session;
-    return wrap(caller, caller.operateOn(base, action, args, reference));
+    return new ResultFace(caller, caller.operateOn(base, action, args, reference)).proxy;
   }
 
   /** Whether the handshake is done and nothing has ended the connection since. */
@@ -323,10 +323,6 @@ export class Connection implements AsyncDisposable {
       if (!this.#session.told) throw error;
     }
   }
-}
-
-function wrap(caller: Caller, call: ReturnType<Caller["operateOn"]>): object {
-  return new ResultFace(caller, call).proxy;
 }
 
 /**

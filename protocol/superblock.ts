@@ -26,6 +26,20 @@ export function superblock(): Uint8Array<ArrayBuffer> {
   return Uint8Array.of(...MAGIC, MAJOR & 255, MAJOR >> 8, MINOR & 255, MINOR >> 8, 0, 0, 255, 255);
 }
 
+/**
+ * What answers the greeting of a BIOS: the length of the kernel in eight digits, the kernel, and a superblock, which is the first of ours that is read
+ * by what the kernel becomes.
+ *
+ * @param kernel The packed kernel.
+ */
+export function bootBytes(kernel: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(8 + kernel.length + SUPERBLOCK_SIZE);
+  new TextEncoder().encodeInto(String(kernel.length).padStart(8, "0"), bytes);
+  bytes.set(kernel, 8);
+  bytes.set(superblock(), 8 + kernel.length);
+  return bytes;
+}
+
 /** What {@linkcode Opening.feed} found. */
 export type Found =
   | { readonly kind: "superblock"; /** What came behind it. */ readonly rest: Uint8Array }

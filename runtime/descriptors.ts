@@ -79,12 +79,13 @@ function plug(fd: number): void {
   }
 }
 
-/** Closes stdout: Deno itself closes only its handle of it, so that the peer would never see the end. */
+/** Closes stdout of Deno, which has a copy of the descriptor, and no means of its own for the original. */
 async function closeStdout(): Promise<void> {
+  deno!.stdout.close();
   try {
     openSocket(await builtin<Net>("node:net"), 1, false).destroy();
   } catch {
-    // Too old, or a file: then the end of the process has to do.
+    // Too old, or a file: then the peer sees the end when the process ends.
   }
 }
 

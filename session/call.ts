@@ -57,6 +57,23 @@ export class Call {
     this.#settle.reject(error);
   }
 
+  /**
+   * Settles it with an error that is to name where the call is awaited. V8 knows that, but tells it only to a handler that comes before those who
+   * await.
+   *
+   * @param error The error.
+   * @param found Gets an error with that stack, just before.
+   */
+  rejectLate(error: unknown, found: (site: Error) => void): void {
+    const { promise, resolve } = deferred<void>();
+    this.resolve(promise.then(() => {
+      found(new Error());
+      throw error;
+    }));
+    // It takes two turns until our promise has been told to wait for that one.
+    queueMicrotask(() => queueMicrotask(resolve));
+  }
+
   /** Settles it before anything was sent. */
   fail(error: unknown): this {
     this.failure = { error };

@@ -174,7 +174,9 @@ export class Callee {
 
   #readArguments(reader: Reader): readonly unknown[] {
     const args = this.#context.decoder.value(reader);
-    if (!Array.isArray(args) || args.length > ARGUMENT_LIMIT) throw new ProtocolError("Cannot take the arguments of a call");
+    if (!Array.isArray(args) || args.length > ARGUMENT_LIMIT) {
+      throw new ProtocolError("Cannot take the arguments of a call");
+    }
     return args;
   }
 

@@ -10,6 +10,7 @@ import type { Decoder } from "../protocol/decoder.ts";
 import { ACTION, BASE, MESSAGE, WANT } from "../protocol/messages.ts";
 import type { Reader } from "../protocol/reader.ts";
 import { Call } from "./call.ts";
+import { CallTable } from "./call_table.ts";
 import type { Definitions } from "./definitions.ts";
 import { provision } from "./provision.ts";
 import type { Holding, Operator, Origin } from "./faces.ts";
@@ -20,8 +21,9 @@ import { writeOrigin, writePath } from "./references.ts";
 import { explainReference } from "./source.ts";
 import { joinStacks } from "./stacks.ts";
 
-/** With more calls than this in flight, where each was issued is not noted any more. */
+/** For how many calls of each so many milliseconds it is noted where they were issued, which costs as much as all the rest of a call. */
 const NOTED_SITES = 16;
+const NOTED_WITHIN = 16;
 const NOTHING: readonly string[] = [];
 
 /** What asking needs of the rest of a session. */
@@ -51,10 +53,13 @@ export type Base =
 export class Caller implements Operator {
   readonly #context: CallerContext;
   /** Calls whose answer is expected. */
-  readonly #calls = new Map<number, Call>();
+  readonly #calls = new CallTable();
   /** Calls of this turn, whose flags can still change. */
   #turn: Call[] = [];
   #last = 0;
+  /** The span of time that we are in, and for how many calls in it we noted where they were issued. */
+  #span = 0;
+  #noted = 0;
   /** Calls whose held results nobody can ask for any more. */
   #unneeded: number[] = [];
   readonly #collected = new FinalizationRegistry<number>((id) => this.#drop(id));
@@ -117,7 +122,10 @@ export class Caller implements Operator {
     }
     // The header of a frame is not part of a large message's body.
     call.flagsAt = call.large ? flags - 4 : link.start + flags;
-    if (this.#calls.size < NOTED_SITES) call.site = new Error();
+    const span = Math.floor(Date.now() / NOTED_WITHIN);
+    if (span !== this.#span) this.#noted = 0;
+    this.#span = span;
+    if (this.#noted++ < NOTED_SITES) call.site = new Error();
     this.#turn.push(call);
     if (this.#waiting === 1) this.#context.busy(1);
     return call;
@@ -161,7 +169,7 @@ export class Caller implements Operator {
       if (call.held) this.#collected.register(call, call.id);
       if (!wanted) continue;
       call.answered = true;
-      this.#calls.set(call.id, call);
+      this.#calls.add(call);
     }
     if (this.#calls.size === 0) this.#context.busy(-1);
   }
@@ -251,7 +259,9 @@ export class Caller implements Operator {
         const source = this.#context.definitions.sourceOf(this.#context.definitions.define(from.fn));
         if (source) explainReference(error, source);
       }
-      joinStacks(error, call.site, this.#context.peer);
+      const { peer } = this.#context;
+      if (!call.site) return call.rejectLate(error, (site) => joinStacks(error, site, peer));
+      joinStacks(error, call.site, peer);
     }
     call.reject(error);
   }

@@ -1,35 +1,28 @@
 /**
- * One connection from its first to its last byte: opening, greeting, taking messages apart, watching over time, and closing. What the messages ask
- * for is done by the parts that are put together here: `caller.ts`, `callee.ts`, `references.ts`, `definitions.ts`, `exchange.ts`.
+ * One connection from its first to its last byte: opening, greeting, watching over time, and closing. What messages ask for is done by the parts
+ * (`parts.ts`).
  *
  * @module
  */
 
-import { Decoder } from "../protocol/decoder.ts";
 import { DisconnectError, ProtocolError } from "../protocol/errors.ts";
 import { Inbox } from "../protocol/frames.ts";
 import { MESSAGE } from "../protocol/messages.ts";
 import type { Options } from "../protocol/options.ts";
-import { Reader } from "../protocol/reader.ts";
-import { Opening, superblock } from "../protocol/superblock.ts";
+import { bootBytes, Opening, superblock } from "../protocol/superblock.ts";
 import type { Wire } from "../transports/wire.ts";
-import { Callee } from "./callee.ts";
-import { Caller } from "./caller.ts";
-import { followCalls } from "./context.ts";
+import type { Caller } from "./caller.ts";
 import { debug } from "./debug.ts";
-import { provision } from "./provision.ts";
-import { Definitions } from "./definitions.ts";
 import type { Exportable } from "./exchange.ts";
-import { Exchange } from "./exchange.ts";
 import { Heartbeat } from "./heartbeat.ts";
 import { Hold } from "./hold.ts";
-import { Link } from "./link.ts";
+import type { Link } from "./link.ts";
+import { Parts } from "./parts.ts";
 import type { ConnectionStatus, Hello, PeerInfo } from "./peer.ts";
 import { makeHello, readHello } from "./peer.ts";
-import { References } from "./references.ts";
-import { withoutOwnFrames } from "./stacks.ts";
-import { deferred, ignore, within } from "./waiting.ts";
+import { provision } from "./provision.ts";
 import type { Deferred } from "./waiting.ts";
+import { deferred, ignore, within } from "./waiting.ts";
 
 /** How long a lost process is given to say how it ended, before its callers are told without. Milliseconds. */
 const LAST_WORDS = 300;
@@ -53,9 +46,6 @@ export interface SessionInit {
   readonly steady: boolean;
 }
 
-const NO_SEGMENTS: readonly ArrayBuffer[] = [];
-let count = 0;
-
 /** Everything about one connection but its public face. */
 export class Session {
   readonly #init: SessionInit;
@@ -63,17 +53,8 @@ export class Session {
   readonly #timeout: number;
   readonly #inbox: Inbox;
   readonly #opening = new Opening();
-  readonly #reader = new Reader();
-  readonly #decoder: Decoder;
+  readonly #parts: Parts;
   readonly #link: Link;
-  readonly #references: References;
-  readonly #definitions: Definitions;
-  readonly #callee: Callee;
-  readonly #exchange: Exchange;
-  /** Operations that we ask the peer for. */
-  readonly caller: Caller;
-  /** Messages that came while a class was loaded that they need. */
-  #stalled: (() => void)[] | undefined;
 
   #opened = false;
   #hello: Hello | undefined;
@@ -105,93 +86,42 @@ export class Session {
   constructor(init: SessionInit) {
     this.#init = init;
     this.#wire = init.wire;
-    const { options, connection, acceptCalls } = init;
+    const { wire, options } = init;
     this.#timeout = options.timeout;
-    // deno-lint-ignore no-this-alias -- the parts read some of what changes through getters
+    this.#inbox = new Inbox((bytes, start, end, segments) => {
+      if (this.#heardGoodbye || this.#over && !this.#saidGoodbye) return;
+      this.#messages++;
+      this.#parts.take(bytes, start, end, segments, this.#takeOwn);
+    }, options.maxMessageSize);
+    // deno-lint-ignore no-this-alias -- the parts read what changes through getters
     const session = this;
-    const limit = options.maxMessageSize;
-    this.#inbox = new Inbox((bytes, start, end, segments) => this.#receive(bytes, start, end, segments), limit);
-    this.#link = new Link(
-      this.#wire,
-      {
-        classId: (constructor) => this.#definitions.classNumber(constructor),
-        external: (writer, value) => this.#references.encode(writer, value),
-      stack: (text) => withoutOwnFrames(this.#exchange.originalStack(text)),
-      },
-      limit,
-      (error) => this.#end(error),
-    );
-    this.#decoder = new Decoder({
-      classById: (number) => this.#definitions.classById(number),
-      external: (reader) => this.#references.decode(reader),
-    });
-    const link = this.#link, decoder = this.#decoder;
-    this.#hold = new Hold(this.#wire, init.steady);
-    this.#heartbeat = new Heartbeat(link, this.#timeout, (error) => this.#fail(error));
-    // A booted end is waited for, and ends with its stdin.
-    if (!init.booted) this.#heartbeat.awaitHello();
-    const busy = (change: 1 | -1) => this.#hold.change(change);
-    this.#exchange = new Exchange({
-      link,
-      decoder,
-      limit,
-      accepts: options.acceptExportedModules,
+    this.#parts = new Parts({
+      wire,
+      connection: init.connection,
+      acceptCalls: init.acceptCalls,
+      acceptModules: options.acceptExportedModules,
+      exposed: options.expose,
+      limit: options.maxMessageSize,
       booted: init.booted,
       get peerBooted() {
         return session.#bios !== undefined;
       },
-      prefix: init.booted ? "" : `across:/${++count}/`,
-      peerAccepts: () => this.#accepting.promise,
-      renamed: () => this.#definitions.reconsider(),
-    });
-    this.#definitions = new Definitions({
-      link,
-      acceptCalls,
-      exportedName: (fn) => this.#exchange.nameOf(fn),
-      import: (specifier, options) => this.#exchange.import(specifier, options),
-      prepare: (source) => this.#exchange.prepare(source),
-      resolveExported: (name) => this.#exchange.resolveExported(name),
-    });
-    this.#references = new References({
-      link,
-      exposed: options.expose,
-      get operator() {
-        return session.caller;
-      },
-      define: (fn) => this.#definitions.define(fn),
-      classNumber: (fn) => this.#definitions.classNumber(fn),
-      defined: (number) => this.#definitions.get(number),
-      held: (id) => this.#callee.held(id),
-      follow: (base, path) => this.#callee.follow(base, path),
-    });
-    const references = this.#references, definitions = this.#definitions;
-    this.#callee = new Callee({
-      link,
-      decoder,
-      references,
-      definitions,
-      connection,
-      acceptCalls,
-      exposed: options.expose,
-      importModule: (specifier, options) => this.#exchange.import(specifier, options),
-      prepare: (source) => this.#exchange.prepare(source),
-      busy,
-    });
-    this.caller = new Caller({
-      link,
-      decoder,
-      references,
-      definitions,
-      connection,
-      busy,
       get peer() {
         return session.#peerName();
       },
       get over() {
         return session.#over;
       },
+      peerAccepts: () => this.#accepting.promise,
+      busy: (change) => this.#hold.change(change),
+      lost: (error) => this.#end(error),
+      fail: (error) => this.#fail(error),
     });
-    link.beforeFlush = () => this.caller.settleTurn();
+    this.#link = this.#parts.link;
+    this.#hold = new Hold(wire, init.steady);
+    this.#heartbeat = new Heartbeat(this.#link, this.#timeout, (error) => this.#fail(error));
+    // A booted end is waited for, and ends with its stdin.
+    if (!init.booted) this.#heartbeat.awaitHello();
     this.#ready.promise.catch(ignore);
     this.#accepting.promise.catch(ignore);
     this.#start();
@@ -235,16 +165,14 @@ export class Session {
     this.#bios = runtime;
     debug(1, () => `booting ${runtime}`);
     try {
-      const core = await provision().kernelSource();
-      const length = new TextEncoder().encode(String(core.length).padStart(8, "0"));
-      this.#open(concatenate(length, core, superblock()));
+      this.#open(bootBytes(await provision().kernelSource()));
     } catch (error) {
       this.#fail(error);
     }
   }
 
   /** Says hello, and all that was asked for meanwhile. `before` goes first, in the same write. */
-  #open(before?: Uint8Array<ArrayBuffer>): void {
+  #open(before?: Uint8Array): void {
     const link = this.#link;
     if (link.open || this.#over) return;
     const { options, acceptCalls } = this.#init;
@@ -260,92 +188,16 @@ export class Session {
     if (this.#bios !== undefined) this.#accepting.resolve(true);
   }
 
-  #receive(bytes: Uint8Array, start: number, end: number, segments: readonly ArrayBuffer[]): void {
-    const kind = bytes[start];
-    // What a loading module may wait for itself is let through; everything else keeps its order.
-    if (this.#stalled && !(kind === MESSAGE.RESULT || kind === MESSAGE.FAILURE || kind === MESSAGE.MODULES)) {
-      const copy = bytes.slice(start, end);
-      this.#stalled.push(() => this.#receive(copy, 0, copy.length, segments));
-      return;
-    }
-    this.#messages++;
-    try {
-      this.#take(kind, bytes, start, end, segments);
-    } finally {
-      this.#decoder.begin(NO_SEGMENTS); // or it would keep what it decoded last
-    }
-  }
-
-  #take(
-    kind: number | undefined,
-    bytes: Uint8Array,
-    start: number,
-    end: number,
-    segments: readonly ArrayBuffer[],
-  ): void {
-    debug(2, () => `received message of kind ${kind}, ${end - start} bytes, ${segments.length} segments`);
-    const reader = this.#reader;
-    reader.reset(bytes, start + 1, end);
-    this.#decoder.begin(segments);
+  /** Takes the messages that begin and end a connection. */
+  readonly #takeOwn = (kind: number, value: () => unknown): boolean => {
     if (!this.#hello) {
       if (kind !== MESSAGE.HELLO) throw new ProtocolError(`Cannot take a message of kind ${kind} before the hello`);
-      return this.#greeted(this.#decoder.value(reader));
+      this.#greeted(value());
+      return true;
     }
-    if (this.#heardGoodbye || this.#over && kind !== MESSAGE.GOODBYE) return;
-    switch (kind) {
-      case MESSAGE.CALL: {
-        const loading = this.#init.booted ? undefined : followCalls();
-        if (loading) {
-          const copy = bytes.slice(start, end);
-          this.#stall(loading);
-          this.#stalled!.push(() => this.#receive(copy, 0, copy.length, segments));
-          return;
-        }
-        return this.#callee.called(reader);
-      }
-      case MESSAGE.RESULT:
-        return this.caller.succeeded(reader);
-      case MESSAGE.FAILURE:
-        return this.caller.failed(reader);
-      case MESSAGE.DEFINE: {
-        const loading = this.#definitions.defined(reader);
-        if (loading) this.#stall(loading);
-        return;
-      }
-      case MESSAGE.CANCEL:
-        return this.#callee.cancelled(reader);
-      case MESSAGE.RELEASE:
-        return this.#references.released(reader);
-      case MESSAGE.DROP:
-        return this.#callee.dropped(reader);
-      case MESSAGE.ROOTS:
-        return this.#exchange.announced(reader);
-      case MESSAGE.FETCH:
-        return this.#exchange.asked(reader);
-      case MESSAGE.MODULES:
-        return this.#exchange.arrived(reader);
-      case MESSAGE.BLOB:
-        return this.#references.blobArrived(reader.varint(), this.#decoder.value(reader));
-      case MESSAGE.GOODBYE:
-        return this.#goodbye();
-    }
-    throw new ProtocolError(`Cannot take a message of kind ${kind}`);
-  }
-
-  /** Keeps messages back until something is loaded that they need. */
-  #stall(loading: Promise<unknown>): void {
-    const stalled: (() => void)[] = this.#stalled = [];
-    loading.catch(ignore).then(() => {
-      this.#stalled = undefined;
-      try {
-        while (stalled.length > 0 && !this.#stalled) stalled.shift()!();
-        // One of them stalled again: the others wait behind it.
-        if (this.#stalled) (this.#stalled as (() => void)[]).push(...stalled);
-      } catch (error) {
-        this.#fail(error);
-      }
-    });
-  }
+    if (kind === MESSAGE.GOODBYE) this.#goodbye();
+    return kind === MESSAGE.GOODBYE || this.#over !== undefined;
+  };
 
   #greeted(value: unknown): void {
     const { timeout, modules, runtime, version } = this.#hello = readHello(value);
@@ -403,10 +255,7 @@ export class Session {
   #stop(makeError: () => DisconnectError, quiet: boolean): void {
     this.#over = makeError();
     this.#heartbeat.stop();
-    if (this.caller.clear(makeError, quiet)) this.#told = true;
-    this.#callee.clear(this.#over);
-    this.#references.clear(this.#over);
-    this.#exchange.clear(this.#over);
+    if (this.#parts.clear(makeError, quiet)) this.#told = true;
   }
 
   /** The peer said goodbye. */
@@ -445,6 +294,11 @@ export class Session {
   }
 
   // Public operations
+
+  /** Operations that we ask the peer for. */
+  get caller(): Caller {
+    return this.#parts.caller;
+  }
 
   /** See `Connection.ready()`. */
   async ready(): Promise<void> {
@@ -532,7 +386,7 @@ export class Session {
 
   /** See `Connection.export()`. */
   export(modules: readonly Exportable[], bindings: object | undefined): Promise<void> {
-    return this.#hold.during(this.#exchange.export(modules, bindings));
+    return this.#hold.during(this.#parts.exchange.export(modules, bindings));
   }
 
   /** Resolves when the first answers after the handshake have left, with the peer's timeout in milliseconds. */
@@ -542,12 +396,11 @@ export class Session {
 
   /** The source of another part of across, from the peer. */
   entry(name: string): Promise<string> {
-    return this.#exchange.fetchEntry(name);
+    return this.#parts.exchange.fetchEntry(name);
   }
 
   /** See `Connection.status()`. */
   status(): ConnectionStatus {
-    const { caller } = this;
     return {
       connected: this.connected,
       bytesSent: this.#link.bytes,
@@ -555,12 +408,7 @@ export class Session {
       messagesSent: this.#link.messages,
       messagesReceived: this.#messages,
       framesReceived: this.#inbox.frames,
-      callsInFlight: caller.inFlight,
-      callsRunning: this.#callee.running,
-      referencesHeld: this.#references.imported,
-      referencesGiven: this.#references.exported,
-      resultsHeld: this.#callee.holding,
-      modulesSent: this.#exchange.sent,
+      ...this.#parts.counters(),
       ...(this.#hello ? { peer: this.#peer() } : {}),
     };
   }
@@ -569,14 +417,4 @@ export class Session {
     const { timeout: _1, modules: _2, calls: _3, ...peer } = this.#hello!;
     return peer;
   }
-}
-
-function concatenate(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const whole = new Uint8Array(parts.reduce((size, part) => size + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }

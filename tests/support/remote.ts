@@ -94,7 +94,7 @@ export async function remotePid(conn: Connection): Promise<number> {
 }
 
 /** Whether a version is at least another one. */
-export function atLeast({ version }: Runtime, wanted: string): boolean {
+export function atLeast({ version }: Pick<Runtime, "version">, wanted: string): boolean {
   const [a, b] = [version, wanted].map((it) => it.split(".").map(Number));
   for (let i = 0; i < b!.length; i++) if (a![i] !== b![i]) return a![i]! > b![i]!;
   return true;

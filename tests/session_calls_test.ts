@@ -1,0 +1,41 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assertRejects } from "./support/assert_rejects.ts";
+import { inPair, pair } from "./support/pair.ts";
+
+Deno.test("as many calls in flight as one likes get their own answers, in whatever order these come", () =>
+  inPair(async ({ left }) => {
+    const late = (value: number) =>
+      value % 3 ? value : new Promise<number>((resolve) => setTimeout(() => resolve(value), value % 7));
+    const results = await Promise.all(Array.from({ length: 5000 }, (_, i) => left.call(late, i)));
+    assertEquals(results, Array.from({ length: 5000 }, (_, i) => i));
+    assertEquals(left.status().callsInFlight, 0);
+  }));
+
+Deno.test("calls in flight are rejected when the connection ends, however many", async () => {
+  const { left, right } = await pair();
+  const calls = Array.from({ length: 3000 }, () => left.call(() => new Promise<void>(() => {})));
+  const outcomes = Promise.allSettled(calls);
+  await left.call(() => {});
+  assertEquals(left.status().callsInFlight, 3000);
+  left.cancel();
+  assert((await outcomes).every(({ status }) => status === "rejected"));
+  assertEquals(left.status().callsInFlight, 0);
+  await left.close();
+  await right.close().catch(() => {}); // says that it was cut off
+});
+
+Deno.test("the stack of an error names who awaits the call, also when there were too many to note where each was issued", () =>
+  inPair(async ({ left }) => {
+    const fail = (value: number) => {
+      if (value === 2000) throw new RangeError("too far");
+      return value;
+    };
+    async function hurry(): Promise<void> {
+      for (let i = 0;; i++) await left.call(fail, i);
+    }
+    const error = await assertRejects(hurry, RangeError, "too far");
+    assertStringIncludes(error.stack!, "hurry");
+    assertStringIncludes(error.stack!, "session_calls_test.ts");
+    assertStringIncludes(error.stack!, "Below lines obtained from host ");
+    assert(!error.stack!.includes("/session/"), error.stack);
+  }));
