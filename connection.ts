@@ -39,9 +39,8 @@ const SSH_OPTIONS = [...COMMAND_OPTIONS, "runtime", "sshCommand", "sshArgs", "pe
 /** What is known of a connection besides its options. */
 type Kind = Pick<SessionInit, "wire" | "acceptCalls"> & Partial<Pick<SessionInit, "booted" | "steady">>;
 
-/** Gives a connection of its own kind a session; not public. */
+// Not public: what the constructor is for others in this file, and the session of a connection.
 let openConnection: (options: SessionOptions, kind: Kind) => Connection;
-/** The session of a connection; not public, either. */
 let sessionOf: (connection: Connection) => Session;
 
 /**

@@ -69,6 +69,16 @@ export function readHello(value: unknown): Hello {
   };
 }
 
+/** What of a hello is of interest to programs. */
+export function peerInfo({ timeout: _timeout, modules: _modules, calls: _calls, ...peer }: Hello): PeerInfo {
+  return peer;
+}
+
+/** What stacks call the peer. */
+export function peerName(hello: Hello | undefined): string {
+  return `host "${hello?.host ?? "?"}", process ${hello?.pid ?? "?"}`;
+}
+
 /** Counters of a connection. */
 export interface ConnectionStatus {
   /** As `isConnected()`. */

@@ -18,8 +18,8 @@ import { Heartbeat } from "./heartbeat.ts";
 import { Hold } from "./hold.ts";
 import type { Link } from "./link.ts";
 import { Parts } from "./parts.ts";
-import type { ConnectionStatus, Hello, PeerInfo } from "./peer.ts";
-import { makeHello, readHello } from "./peer.ts";
+import type { ConnectionStatus, Hello } from "./peer.ts";
+import { makeHello, peerInfo, peerName, readHello } from "./peer.ts";
 import { provision } from "./provision.ts";
 import type { Deferred } from "./waiting.ts";
 import { deferred, ignore, within } from "./waiting.ts";
@@ -107,7 +107,7 @@ export class Session {
         return session.#bios !== undefined;
       },
       get peer() {
-        return session.#peerName();
+        return peerName(session.#hello);
       },
       get over() {
         return session.#over;
@@ -136,8 +136,6 @@ export class Session {
     });
     this.#link.write(superblock());
   }
-
-  // Arriving
 
   #data(chunk: Uint8Array): void {
     if (this.#over && !this.#saidGoodbye) return;
@@ -201,7 +199,7 @@ export class Session {
 
   #greeted(value: unknown): void {
     const { timeout, modules, runtime, version } = this.#hello = readHello(value);
-    debug(1, () => `connected to ${this.#peerName()}, ${runtime} ${version}`);
+    debug(1, () => `connected to ${peerName(this.#hello)}, ${runtime} ${version}`);
     // Not before the first answers have left: the first timer of a process costs it some milliseconds.
     this.#link.drained().then(() => {
       this.#heartbeat.start(timeout);
@@ -210,12 +208,6 @@ export class Session {
     this.#accepting.resolve(modules);
     this.#ready.resolve();
   }
-
-  #peerName(): string {
-    return `host "${this.#hello?.host ?? "?"}", process ${this.#hello?.pid ?? "?"}`;
-  }
-
-  // Ending
 
   /** The stream from the peer ended. */
   async #end(error?: unknown): Promise<void> {
@@ -244,17 +236,17 @@ export class Session {
     debug(1, () => `failed: ${cause.name}: ${cause.message}`);
     this.#failure = { error: cause };
     const message = `Connection was aborted due to ${cause.name}: ${cause.message}`;
-    this.#stop(() => new DisconnectError(message, { cause }), false);
-    this.#ready.reject(cause);
-    this.#accepting.reject(this.#over);
+    this.#stop(() => new DisconnectError(message, { cause }), false, cause);
     this.#wire.abort(cause);
     this.#finishWhenClosed();
   }
 
   /** Nothing can be asked any more, and everybody who waits is told. */
-  #stop(makeError: () => DisconnectError, quiet: boolean): void {
+  #stop(makeError: () => DisconnectError, quiet: boolean, cause?: Error): void {
     this.#over = makeError();
     this.#heartbeat.stop();
+    this.#ready.reject(cause ?? this.#over);
+    this.#accepting.reject(this.#over);
     if (this.#parts.clear(makeError, quiet)) this.#told = true;
   }
 
@@ -287,13 +279,8 @@ export class Session {
     this.#ended = true;
     this.#heartbeat.stop();
     this.#hold.stop();
-    this.#over ??= new DisconnectError("Connection was remotely closed");
-    this.#ready.reject(this.#over);
-    this.#accepting.reject(this.#over);
     this.#finished.resolve();
   }
-
-  // Public operations
 
   /** Operations that we ask the peer for. */
   get caller(): Caller {
@@ -332,8 +319,6 @@ export class Session {
     if (!this.#over) {
       debug(1, () => "cancelled");
       this.#stop(makeError, true);
-      this.#ready.reject(this.#over);
-      this.#accepting.reject(this.#over);
     }
     this.#wire.abort(makeError());
     this.#finishWhenClosed();
@@ -347,12 +332,11 @@ export class Session {
 
   async #shutdown(): Promise<void> {
     const wire = this.#wire;
+    const patience = this.#timeout === Infinity ? CHILD_TIMEOUT : this.#timeout;
     if (!this.#over) {
       debug(1, () => "closing");
       const wasReady = this.#hello !== undefined;
       this.#stop(() => new DisconnectError("Connection is closed"), true);
-      this.#ready.reject(this.#over);
-      this.#accepting.reject(this.#over);
       if (wasReady) {
         this.#sayGoodbye();
         this.#link.drained().then(() => wire.end());
@@ -360,7 +344,6 @@ export class Session {
         wire.abort(this.#over);
       }
       this.#finishWhenClosed();
-      const patience = this.#timeout === Infinity ? CHILD_TIMEOUT : this.#timeout;
       if (!await within(patience, wire.closed)) {
         wire.abort(this.#over);
       } else if (wasReady && !this.#cancelled) {
@@ -369,7 +352,7 @@ export class Session {
           throw new Error(wire.describe?.() ?? `The process ended with ${exit.code ?? exit.signal}`);
         }
       }
-    } else if (!await within(this.#timeout === Infinity ? CHILD_TIMEOUT : this.#timeout, wire.closed)) {
+    } else if (!await within(patience, wire.closed)) {
       wire.abort(this.#over);
     }
     await wire.closed;
@@ -409,12 +392,7 @@ export class Session {
       messagesReceived: this.#messages,
       framesReceived: this.#inbox.frames,
       ...this.#parts.counters(),
-      ...(this.#hello ? { peer: this.#peer() } : {}),
+      ...(this.#hello ? { peer: peerInfo(this.#hello) } : {}),
     };
-  }
-
-  #peer(): PeerInfo {
-    const { timeout: _1, modules: _2, calls: _3, ...peer } = this.#hello!;
-    return peer;
   }
 }

@@ -32,7 +32,7 @@ Deno.test("call() awaits asynchronous functions and passes on what they throw", 
     assertEquals((error as RangeError & { code: string }).code, "E_FAR");
     assertInstanceOf(error.cause, TypeError);
     assertStringIncludes(error.stack!, "Below lines obtained from host ");
-    assertStringIncludes(error.stack!, "connection_test.ts"); // the local part
+    assertStringIncludes(error.stack!, "connection_calls_test.ts"); // the local part
   }));
 
 Deno.test("call() rejects with falsy values that were thrown", () =>

@@ -5,7 +5,7 @@
  */
 
 import { assertEquals, assertThrows } from "@std/assert";
-import { Connection, copy, DisconnectError, Options } from "../mod.ts";
+import { Connection, DisconnectError, Options } from "../mod.ts";
 import { assertRejects } from "./support/assert_rejects.ts";
 import { baseline, pair, pipes } from "./support/pair.ts";
 

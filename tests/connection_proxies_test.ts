@@ -5,9 +5,8 @@
  */
 
 import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
-import type { Remote } from "../mod.ts";
+import type { Connection, Remote } from "../mod.ts";
 import {
-  Connection,
   copy,
   getConnection,
   getProxyConnection,
