@@ -40,9 +40,11 @@ export type MessageReceiver = (bytes: Uint8Array, start: number, end: number, se
 
 const NO_SEGMENTS: readonly ArrayBuffer[] = [];
 /** Buffers up to this size are allocated on the word of the peer; larger ones grow with what really arrives. */
-const TRUSTED_SIZE = 1 << 20;
+const TRUSTED_SIZE = 1 << 22;
+/** How much larger they get each time. Little, and most of the time would go into copying; what is not filled yet takes no memory of the machine. */
+const GROWTH = 4;
 
-/** Bytes of known length that arrive piecemeal. Memory stays within about twice what arrived. */
+/** Bytes of known length that arrive piecemeal. */
 class Arriving {
   readonly #length: number;
   #bytes: Uint8Array<ArrayBuffer>;
@@ -67,7 +69,7 @@ class Arriving {
     const taken = Math.min(end - start, this.#length - this.#filled);
     const filled = this.#filled + taken;
     if (filled > this.#bytes.length) {
-      const grown = new Uint8Array(Math.min(this.#length, Math.max(2 * this.#bytes.length, filled)));
+      const grown = new Uint8Array(Math.min(this.#length, GROWTH * this.#bytes.length));
       grown.set(this.#bytes.subarray(0, this.#filled));
       this.#bytes = grown;
     }
@@ -143,9 +145,14 @@ export class Inbox {
   readonly #receiver: MessageReceiver;
   readonly #limit: number;
   readonly #assemblies = new Map<number, Assembly>();
-  /** The start of a frame that was cut off by the end of a chunk: its header, number of the message, or payload. */
+  /** A frame that was cut off by the end of a chunk: all of it, or of a part only what is before the bytes of its message. */
   readonly #pending = new Uint8Array(FRAME_HEADER + LIMITS.frameSize);
   #filled = 0;
+  /** The part that we are in the middle of: its message and number, whether it is the last, and how many bytes of it are still to come. */
+  #assembly: Assembly | undefined;
+  #number = 0;
+  #last = false;
+  #left = 0;
   /** Frames read so far, idle ones included. */
   frames = 0;
 
@@ -165,46 +172,64 @@ export class Inbox {
    */
   push(chunk: Uint8Array): void {
     let at = 0;
-    while (this.#filled > 0 && at < chunk.length) {
-      // A frame that began in an earlier chunk: complete it beside the others, first its header, then the rest.
-      const wanted = this.#filled < FRAME_HEADER ? FRAME_HEADER : this.#frameEnd(this.#pending, 0);
-      const taken = Math.min(wanted - this.#filled, chunk.length - at);
-      this.#pending.set(chunk.subarray(at, at + taken), this.#filled);
-      this.#filled += taken;
-      at += taken;
-      if (this.#filled >= FRAME_HEADER && this.#filled === this.#frameEnd(this.#pending, 0)) {
-        const end = this.#filled;
-        this.#filled = 0;
-        this.#frame(this.#pending, 0, end);
-      }
-    }
     while (at < chunk.length) {
-      const end = chunk.length - at < FRAME_HEADER ? Infinity : this.#frameEnd(chunk, at);
-      if (end > chunk.length) {
-        this.#pending.set(chunk.subarray(at));
-        this.#filled = chunk.length - at;
-        return;
+      if (this.#left > 0) at = this.#fill(chunk, at);
+      else if (this.#filled > 0) at = this.#complete(chunk, at);
+      else {
+        const end = this.#needed(chunk, at, chunk.length);
+        if (end > chunk.length) {
+          this.#pending.set(chunk.subarray(at));
+          this.#filled = chunk.length - at;
+          return;
+        }
+        this.#frame(chunk, at, end);
+        at = end;
       }
-      this.#frame(chunk, at, end);
-      at = end;
     }
   }
 
-  #frameEnd(bytes: Uint8Array, at: number): number {
+  /** Completes a frame that began in an earlier chunk, as far as that is possible. */
+  #complete(chunk: Uint8Array, at: number): number {
+    const wanted = this.#needed(this.#pending, 0, this.#filled);
+    const taken = Math.min(wanted - this.#filled, chunk.length - at);
+    this.#pending.set(chunk.subarray(at, at + taken), this.#filled);
+    const filled = this.#filled += taken;
+    if (filled === wanted && wanted === this.#needed(this.#pending, 0, filled)) {
+      this.#filled = 0;
+      this.#frame(this.#pending, 0, filled);
+    }
+    return at + taken;
+  }
+
+  /** Gives bytes to the part that we are in the middle of, without waiting for all of it. */
+  #fill(chunk: Uint8Array, at: number): number {
+    const end = Math.min(chunk.length, at + this.#left);
+    this.#assembly!.push(chunk, at, end);
+    this.#left -= end - at;
+    if (this.#left === 0) this.#endPart();
+    return end;
+  }
+
+  /** Where that ends which {@linkcode #frame} wants to have in one piece of the frame at `at`, as far as that is known. */
+  #needed(bytes: Uint8Array, at: number, end: number): number {
+    if (end - at < FRAME_HEADER) return at + FRAME_HEADER;
     const length = bytes[at + 1]! | bytes[at + 2]! << 8 | bytes[at + 3]! << 16;
     if (length > LIMITS.frameSize) {
       throw new ProtocolError(`A frame has ${length} bytes, ${LIMITS.frameSize} are allowed`);
     }
-    return at + FRAME_HEADER + length;
+    const part = bytes[at] === FRAME.PART || bytes[at] === FRAME.LAST;
+    return at + FRAME_HEADER + (part ? Math.min(length, 4) : length);
   }
 
+  /** Takes a frame; of a part only its beginning. */
   #frame(bytes: Uint8Array, at: number, end: number): void {
     this.frames++;
     const kind = bytes[at];
+    const length = bytes[at + 1]! | bytes[at + 2]! << 8 | bytes[at + 3]! << 16;
     at += FRAME_HEADER;
     if (kind === FRAME.MESSAGE) return this.#receiver(bytes, at, end, NO_SEGMENTS);
-    if (kind === FRAME.IDLE && at === end) return;
-    if (!(kind === FRAME.PART || kind === FRAME.LAST || kind === FRAME.ABANDON) || end - at < 4) {
+    if (kind === FRAME.IDLE && length === 0) return;
+    if (!(kind === FRAME.PART || kind === FRAME.LAST || kind === FRAME.ABANDON) || length < 4) {
       throw new ProtocolError(`Cannot read a frame of kind ${kind}`);
     }
     const number = bytes[at]! | bytes[at + 1]! << 8 | bytes[at + 2]! << 16 | bytes[at + 3]! << 24;
@@ -214,10 +239,18 @@ export class Inbox {
       if (this.#assemblies.size === LIMITS.openFragments) throw new ProtocolError("Too many messages arrive in parts");
       this.#assemblies.set(number, assembly = new Assembly(this.#limit));
     }
-    assembly.push(bytes, at + 4, end);
-    if (kind === FRAME.LAST) {
-      this.#assemblies.delete(number);
-      assembly.deliver(this.#receiver);
-    }
+    this.#assembly = assembly;
+    this.#number = number;
+    this.#last = kind === FRAME.LAST;
+    this.#left = length - 4;
+    if (this.#left === 0) this.#endPart();
+  }
+
+  #endPart(): void {
+    const assembly = this.#assembly!;
+    this.#assembly = undefined; // or a message that was delivered would be kept
+    if (!this.#last) return;
+    this.#assemblies.delete(this.#number);
+    assembly.deliver(this.#receiver);
   }
 }

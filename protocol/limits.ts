@@ -21,8 +21,8 @@ export const LIMITS: {
   bannerSize: 64 * 1024,
   /** Payload of one frame that is accepted; more is a `ProtocolError`. */
   frameSize: 256 * 1024,
-  /** Payload of the frames that we cut large messages into. */
-  fragmentSize: 64 * 1024,
+  /** Bytes of a message that we put into one frame; more goes in several. With what is before them they fill a pipe of the system exactly. */
+  fragmentSize: 64 * 1024 - 8,
   /** Messages that may be in the middle of arriving at one time; more is a `ProtocolError`. */
   openFragments: 64,
   /** Default of `maxMessageSize`. */

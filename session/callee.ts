@@ -54,10 +54,8 @@ interface Request {
   self: unknown;
 }
 
-/** What a held result is: a value, or a promise of it. */
-interface Held {
-  readonly value: unknown;
-}
+/** A held result: a value, or a promise of it. */
+type Held = { readonly value: unknown };
 
 /** Carries out what the peer asks for. */
 export class Callee {
@@ -219,7 +217,7 @@ export class Callee {
       link.writer.varint(id);
       // A method that returns its object is for going on with the object, not for copying it.
       const itself = value === self && typeof value === "object" && value !== null;
-      link.value(itself || flags & WANT.REFERENCE ? new Referred(value) : value, "result");
+      link.value(itself || flags & WANT.REFERENCE ? new Referred(plain(value)) : value, "result");
       link.commit(start, value);
     } catch (error) {
       link.rollback(start);
@@ -286,6 +284,11 @@ export class Callee {
   }
 }
 
+/** What `ref()` may have been wrapped around, for going on from there. */
+function plain(value: unknown): unknown {
+  return value instanceof Referred ? value.value : value;
+}
+
 function isThenable(value: unknown): value is PromiseLike<unknown> {
   return (typeof value === "object" || typeof value === "function") && value !== null &&
     typeof (value as { then?: unknown }).then === "function";
@@ -334,7 +337,7 @@ export function follow(base: unknown, path: readonly string[]): unknown {
   let value = base;
   for (let i = 0; i < path.length; i++) {
     if (value instanceof Promise) return value.then((value) => follow(value, path.slice(i)));
-    value = member(value, path[i]!);
+    value = member(plain(value), path[i]!);
   }
   return value;
 }
@@ -357,10 +360,11 @@ function perform(base: unknown, request: Request): unknown {
 /** Does something to `holder`, or to its property `name` if there is one. */
 function act(holder: unknown, name: string | undefined, self: unknown, request: Request): unknown {
   const { action, args } = request;
+  holder = plain(holder);
   if (action === ACTION.SET || action === ACTION.DELETE || action === ACTION.HAS) {
     return change(holder, name, action, args);
   }
-  const target = name === undefined ? holder : member(holder, name);
+  const target = name === undefined ? holder : plain(member(holder, name));
   if (target instanceof Promise) return target.then((target) => act(target, undefined, self, request));
   if (action === ACTION.DISPOSE) return dispose(target);
   if (typeof target !== "function") {
@@ -371,8 +375,8 @@ function act(holder: unknown, name: string | undefined, self: unknown, request: 
   }
   request.entered = true;
   if (action === ACTION.NEW || action === ACTION.INVOKE && isClass(target)) return Reflect.construct(target, args);
-  request.self = self;
-  return Reflect.apply(target, self, args);
+  request.self = plain(self);
+  return Reflect.apply(target, plain(self), args);
 }
 
 function change(holder: unknown, name: string | undefined, action: number, args: readonly unknown[]): unknown {

@@ -206,3 +206,23 @@ Deno.test("calls nest in both directions, and getConnection() follows them acros
     delete (shared as { testDown?: unknown }).testDown;
   }
 });
+
+Deno.test("what ref() is around is what a chain goes on from, and what a reference refers to", () => {
+  const own = { n: 1, add: (by: number) => own.n += by, inner: ref({ deep: 5 }) };
+  const api = { give: () => ref(own), held: ref(own) };
+  return inPair(
+    async (ends) => {
+      const root = ends.left.root<typeof api>();
+      using proxy = await keep(root.give()) as unknown as Remote<typeof own>;
+      assertEquals(await proxy.n, 1);
+      const given = root.give() as unknown as Remote<typeof own>;
+      assertEquals(await given.add(2), 3);
+      assertEquals(await (root.held as unknown as Remote<typeof own>).n, 3);
+      using inner = await proxy.inner;
+      assert(isProxy(inner));
+      assertEquals(await inner.deep, 5);
+    },
+    {},
+    { expose: api },
+  );
+});

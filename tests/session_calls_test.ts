@@ -1,3 +1,9 @@
+/**
+ * Calls as a session sees them, below the public connection.
+ *
+ * @module
+ */
+
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { assertRejects } from "./support/assert_rejects.ts";
 import { inPair, pair } from "./support/pair.ts";

@@ -1,7 +1,7 @@
 // The tests' own tools: that they see what they claim to see.
 
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { condition, descendants, isAlive, leakCheck, noLeaks, openDescriptors } from "./support/leaks.ts";
+import { condition, descendants, inTime, isAlive, leakCheck, noLeaks, openDescriptors } from "./support/leaks.ts";
 import { relay, relayCommand } from "./support/relay.ts";
 import { evalArgs, testEachRuntime } from "./support/runtimes.ts";
 import { sshdMissing, startSshd } from "./support/sshd.ts";
@@ -26,6 +26,11 @@ Deno.test("condition() names what it waited for, with the last error as cause", 
     "Not so within 20 ms: pigs fly",
   );
   assert(error.cause instanceof TypeError);
+});
+
+Deno.test("inTime() fails what hangs", async () => {
+  await inTime(undefined, 20);
+  await assertRejects(() => inTime(new Promise(() => {}), 20), Error, "not ended within 20 ms");
 });
 
 Deno.test({

@@ -26,6 +26,9 @@ export interface NodeWritable {
   destroy(): unknown;
 }
 
+/** Up to this size a write past the stream is worth trying: more does not fit into a pipe, and to be refused is expensive. */
+const SMALL = 32768;
+
 /** Resolves when a stream has freed what it holds. */
 function closing(stream: NodeReadable | NodeWritable): Promise<void> {
   return new Promise((resolve) => stream.destroyed ? resolve() : stream.on("close", resolve));
@@ -78,7 +81,7 @@ export function nodeSink(stream: NodeWritable, writeSync?: (chunk: Uint8Array) =
     write(chunk) {
       if (failure) return Promise.reject(failure);
       try {
-        if (writeSync) chunk = chunk.subarray(writeSync(chunk));
+        if (writeSync && chunk.length <= SMALL) chunk = chunk.subarray(writeSync(chunk));
         if (!chunk.length) return;
       } catch {
         // The pipe is full, or broken: the stream finds out.

@@ -161,17 +161,37 @@ export async function leakCheck(deadline = 5_000): Promise<LeakCheck> {
 }
 
 /**
- * Wraps a test so that it fails when it leaves a process or a descriptor. What the test itself throws comes first.
+ * Fails a test that hangs, so that it does not take the whole run with it: Deno has no deadline for tests.
+ *
+ * @param result What the test returned.
+ * @param milliseconds The deadline.
+ */
+export async function inTime(result: Promise<void> | void, milliseconds = 120_000): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`The test has not ended within ${milliseconds} ms`)), milliseconds);
+  });
+  try {
+    await Promise.race([result, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/**
+ * Wraps a test so that it fails when it leaves a process or a descriptor, or hangs. What the test itself throws comes first.
  *
  * @param body The test.
+ * @param milliseconds How long it may take.
  * @returns the test with the check
  */
 export function noLeaks<Args extends unknown[]>(
   body: (...args: Args) => Promise<void> | void,
+  milliseconds?: number,
 ): (...args: Args) => Promise<void> {
   return async (...args) => {
     const check = await leakCheck();
-    await body(...args);
+    await inTime(body(...args), milliseconds);
     await check.finish();
   };
 }

@@ -7,6 +7,7 @@
 
 import { assert } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
+import { inTime } from "./leaks.ts";
 
 /** The kinds of interpreters. */
 export type RuntimeName = "deno" | "node" | "bun";
@@ -178,7 +179,7 @@ export async function testEachRuntime(
   filter: (runtime: { name: RuntimeName; version: string }) => boolean = () => true,
 ): Promise<void> {
   for (const it of (await runtimes()).filter(filter)) {
-    Deno.test(`${name} [${it.name} ${it.version}]`, (context) => body(it, context));
+    Deno.test(`${name} [${it.name} ${it.version}]`, (context) => inTime(body(it, context)));
   }
   for (const it of (await missingRuntimes()).filter(filter)) {
     const reason = `${it.name} ${it.version} is missing: ${it.reason}`;

@@ -280,7 +280,7 @@ export async function startSshd(init: SshdInit = {}): Promise<Sshd> {
     sshArgs: await client("client"),
     port,
     pid,
-    sshArgsWith: (init) => client(Object.values(init).join("_") || "client", init),
+    sshArgsWith: (init) => client(Object.entries(init).flat().join("_") || "client", init),
     sessions,
     // The server's own processes only: what they had started must notice by itself.
     killSessions: () => killAll(descendants(pid).filter((it) => /^sshd\b/.test(it.command)).map((it) => it.pid)),

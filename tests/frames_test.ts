@@ -1,0 +1,219 @@
+/**
+ * Frames put together again: whole, cut anywhere, interleaved, and such as lie.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import fc from "fast-check";
+import { ProtocolError } from "../protocol/errors.ts";
+import { FRAME, Inbox } from "../protocol/frames.ts";
+import { LIMITS } from "../protocol/limits.ts";
+import { Outbox } from "../protocol/outbox.ts";
+
+interface Message {
+  readonly body: Uint8Array;
+  readonly segments: readonly Uint8Array[];
+}
+
+const LIMIT = 1 << 24;
+
+/** Bytes that differ from those of any other seed. */
+function pattern(length: number, seed: number): Uint8Array {
+  const bytes = new Uint8Array(length);
+  for (let i = 0; i < length; i++) bytes[i] = i * 31 + seed + (i >> 8);
+  return bytes;
+}
+
+/** What an outbox makes of messages, write after write. */
+function written(messages: readonly Message[]): Uint8Array[] {
+  const outbox = new Outbox(LIMIT);
+  for (const { body, segments } of messages) {
+    const start = outbox.begin();
+    outbox.writer.raw(body);
+    outbox.commit(start, segments);
+  }
+  const writes: Uint8Array[] = [];
+  for (let bytes = outbox.take(); bytes; bytes = outbox.take()) {
+    writes.push(bytes.slice());
+    outbox.recycle(bytes);
+  }
+  return writes;
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(parts.reduce((size, part) => size + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
+
+/** Hands bytes to an inbox in pieces of the given sizes, over and over, always in the same buffer as transports do. */
+function received(bytes: Uint8Array, sizes: readonly number[], limit = LIMIT): Message[] {
+  const messages: Message[] = [];
+  const inbox = new Inbox(
+    (bytes, start, end, segments) =>
+      messages.push({ body: bytes.slice(start, end), segments: segments.map((segment) => new Uint8Array(segment)) }),
+    limit,
+  );
+  const buffer = new Uint8Array(Math.max(...sizes));
+  for (let at = 0, i = 0; at < bytes.length; i++) {
+    const size = Math.min(sizes[i % sizes.length]!, bytes.length - at);
+    buffer.set(bytes.subarray(at, at + size));
+    inbox.push(buffer.subarray(0, size));
+    buffer.fill(0xee);
+    at += size;
+  }
+  return messages;
+}
+
+const key = ({ body, segments }: Message): string =>
+  [body, ...segments].map((bytes) => `${bytes.length}:${bytes.subarray(0, 9)}:${bytes.subarray(-9)}`).join("|");
+
+const someMessages = fc.array(
+  fc.record({
+    size: fc.oneof(fc.nat(40), fc.integer({ min: 65_500, max: 65_560 }), fc.nat(300_000)),
+    segments: fc.array(fc.oneof(fc.integer({ min: 1, max: 40 }), fc.integer({ min: 1, max: 200_000 })), {
+      maxLength: 3,
+    }),
+  }),
+  { maxLength: 8 },
+);
+
+Deno.test("messages arrive whole, however the stream is cut", () =>
+  fc.assert(
+    fc.property(
+      someMessages,
+      fc.array(fc.oneof(fc.integer({ min: 1, max: 12 }), fc.integer({ min: 1, max: 200_000 })), {
+        minLength: 1,
+        maxLength: 5,
+      }),
+      (shapes, sizes) => {
+        const messages = shapes.map(({ size, segments }, i) => ({
+          body: pattern(size, i),
+          segments: segments.map((length, j) => pattern(length, 100 * i + j)),
+        }));
+        // With many small pieces a large stream takes its time.
+        const total = shapes.reduce((sum, it) => it.segments.reduce((a, b) => a + b, sum + it.size), 0);
+        const pieces = total > 100_000 ? sizes.map((size) => Math.max(size, 999)) : sizes;
+        const got = received(joined(written(messages)), pieces);
+        assertEquals(got.map(key).sort(), messages.map(key).sort());
+        const small = (it: Message): boolean => it.segments.length === 0 && it.body.length <= LIMITS.fragmentSize;
+        assertEquals(got.filter(small).map(key), messages.filter(small).map(key));
+      },
+    ),
+    { numRuns: 60 },
+  ));
+
+Deno.test("every byte of a large message arrives in its place, also one by one", () => {
+  const message = { body: pattern(70_000, 1), segments: [pattern(1, 2), pattern(66_000, 3)] };
+  const bytes = joined(written([message]));
+  for (const sizes of [[1], [7], [65_536], [bytes.length], [8, 65_528], [9, 3]]) {
+    const [got] = received(bytes, sizes);
+    assertEquals(got!.body, message.body);
+    assertEquals(got!.segments, message.segments);
+  }
+});
+
+Deno.test("small messages pass between the fragments of large ones", () => {
+  const outbox = new Outbox(LIMIT);
+  const commit = (body: Uint8Array, segments: readonly Uint8Array[] = []) => {
+    const start = outbox.begin();
+    outbox.writer.raw(body);
+    outbox.commit(start, segments);
+  };
+  commit(pattern(10, 0), [pattern(2_000_000, 1)]);
+  const messages: number[] = [];
+  const inbox = new Inbox((_, start, end) => messages.push(end - start), LIMIT);
+  const first = outbox.take()!;
+  assert(first.length <= 1 << 17);
+  inbox.push(first);
+  commit(pattern(11, 2));
+  for (let bytes = outbox.take(); bytes; bytes = outbox.take()) inbox.push(bytes);
+  assertEquals(messages, [11, 10]);
+});
+
+Deno.test("fragments fill the pipes of the system without a rest", () => {
+  const [first] = written([{ body: new Uint8Array(0), segments: [new Uint8Array(1 << 20)] }]);
+  assertEquals(first!.length % 65_536, 0);
+});
+
+/** A frame with these bytes in it. */
+const frame = (kind: number, ...payload: number[]): number[] => [
+  kind,
+  payload.length & 255,
+  payload.length >> 8 & 255,
+  payload.length >> 16,
+  ...payload,
+];
+const u32 = (value: number): number[] => [0, 8, 16, 24].map((shift) => value >>> shift & 255);
+const f64 = (value: number): number[] => [...new Uint8Array(new Float64Array([value]).buffer)];
+
+Deno.test("what is no frame, or not as long as it said, is a ProtocolError, however the stream is cut", () => {
+  const cases: readonly (readonly [name: string, bytes: readonly number[]])[] = [
+    ["an unknown kind", frame(9)],
+    ["an idle frame that is not empty", frame(FRAME.IDLE, 1)],
+    ["a frame that is too long", [FRAME.MESSAGE, 255, 255, 255]],
+    ["a part that is too long", [FRAME.PART, 255, 255, 255]],
+    ["a part without a number", frame(FRAME.PART, 1, 2, 3)],
+    ["a last part that is the only one and empty", frame(FRAME.LAST, ...u32(1))],
+    ["fewer bytes than said", frame(FRAME.LAST, ...u32(1), ...u32(5), ...u32(0), 1, 2)],
+    ["more bytes than said", frame(FRAME.PART, ...u32(1), ...u32(1), ...u32(0), 1, 2)],
+    ["too large a message", frame(FRAME.PART, ...u32(1), ...u32(0xffff_ffff), ...u32(0))],
+    ["too many segments", frame(FRAME.PART, ...u32(1), ...u32(0), ...u32(0xffff_ffff))],
+    ["a segment of 2^50 bytes", frame(FRAME.PART, ...u32(1), ...u32(0), ...u32(1), ...f64(2 ** 50))],
+    ["a segment of half a byte", frame(FRAME.PART, ...u32(1), ...u32(0), ...u32(1), ...f64(0.5))],
+    ["an empty segment", frame(FRAME.PART, ...u32(1), ...u32(0), ...u32(1), ...f64(0))],
+    ["too many at a time", Array.from({ length: 65 }, (_, i) => frame(FRAME.PART, ...u32(i))).flat()],
+  ];
+  for (const [name, bytes] of cases) {
+    for (const sizes of [[1], [3], [bytes.length]]) {
+      assertThrows(() => received(Uint8Array.from(bytes), sizes), ProtocolError, undefined, name);
+    }
+  }
+});
+
+Deno.test("random frames deliver messages or are a ProtocolError, in linear time", () => {
+  const start = performance.now();
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(fc.nat(5), fc.uint8Array({ maxLength: 40 }))),
+      fc.integer({ min: 1, max: 50 }),
+      (frames, size) => {
+        const bytes = Uint8Array.from(frames.flatMap(([kind, payload]) => frame(kind, ...payload)));
+        try {
+          received(bytes, [size]);
+        } catch (error) {
+          assert(error instanceof ProtocolError, String(error));
+        }
+      },
+    ),
+    { numRuns: 2000 },
+  );
+  assert(performance.now() - start < 20_000);
+});
+
+Deno.test("a message that claims much takes memory as its bytes arrive", () => {
+  const inbox = new Inbox(() => {}, 2 ** 40);
+  const before = Deno.memoryUsage().rss;
+  for (let i = 0; i < LIMITS.openFragments; i++) {
+    inbox.push(Uint8Array.from(frame(FRAME.PART, ...u32(i), ...u32(0), ...u32(1), ...f64(2 ** 39), 1)));
+  }
+  assert(Deno.memoryUsage().rss - before < 64 << 20);
+});
+
+Deno.test("a message that is abandoned is forgotten", () => {
+  const outbox = new Outbox(LIMIT);
+  const large = outbox.commit(outbox.begin(), [new Uint8Array(1 << 20)])!;
+  const first = outbox.take()!.slice();
+  outbox.abandon(large);
+  const rest = outbox.take()!;
+  let delivered = 0;
+  const inbox = new Inbox(() => delivered++, LIMIT);
+  inbox.push(first);
+  inbox.push(rest);
+  assertEquals([delivered, inbox.frames, outbox.take()], [0, 3, undefined]);
+});
