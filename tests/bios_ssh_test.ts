@@ -173,9 +173,9 @@ Deno.test("sshCommand() sets working directory and environment, and clears it", 
     const { A, HOME, LOGIN, NO_COLOR } = absolute.said[1]?.env as Record<string, string>;
     assertEquals([A, HOME, LOGIN, NO_COLOR], ["1", home, undefined, undefined]);
     assertEquals((relative.said[1]?.env as Record<string, string>).LOGIN, "/bin/sh");
-    const { greeting, code, stderr } = await boot({ cwd: "/nowhere" });
+    const { greeting, code, stderr } = await boot({ cwd: "/there is no such folder" });
     assert(code !== 0 && code !== 127 && greeting === "", stderr);
-    assertStringIncludes(stderr, "/nowhere");
+    assertStringIncludes(stderr, "/there is no such folder");
   }));
 
 Deno.test("sshCommand() keeps permissions", () =>

@@ -116,7 +116,7 @@ Deno.test(
   title("startSshd() serves commands in the wanted shell, after a banner"),
   { ignore },
   noLeaks(async () => {
-    await using sshd = await startSshd({ shell: "dash", banner: "It's\nwelcome\n", env: { HOME: "/nowhere" } });
+    await using sshd = await startSshd({ shell: "dash", banner: "It's\nwelcome\n", env: { HOME: "/dev/null/home" } });
     const { code, out } = await ssh(sshd.sshArgs, "readlink /proc/$$/exe; echo $HOME 'a  b'");
     assertEquals(code, 0);
     assertStringIncludes(out, "It's\nwelcome\n");
