@@ -66,7 +66,7 @@ if (!ignore) {
       const conn = connect(sshd, {
         runtime: it.path,
         cwd: "/tmp",
-        env: { ACROSS_TEST: "a 'quoted' $value", HOME: "/dev/null/home" },
+        env: { ACROSS_TEST: "a 'quoted' $value", HOME: "/proc/nowhere" },
         stderr: output.stderr,
       });
       await everything(conn, it.name);
@@ -98,7 +98,7 @@ for (
         ),
       );
       const banner = "Welcome to wonderland!\n\n~across you must not take this for a greeting~\n" + "=".repeat(5_000);
-      await using sshd = await startSshd({ shell: "bash", banner, interpreters, env: { HOME: "/dev/null/home" } });
+      await using sshd = await startSshd({ shell: "bash", banner, interpreters, env: { HOME: "/proc/nowhere" } });
       await using conn = connect(sshd);
       await everything(conn, found);
     }),
@@ -155,7 +155,7 @@ Deno.test(
 testWithSshd("a machine without an interpreter is told by the places that were looked in", {
   shell: "sh",
   interpreters: {},
-  env: { HOME: "/dev/null/home" },
+  env: { HOME: "/proc/nowhere" },
 }, async (sshd) => {
   // Interpreters that this machine has outside of PATH would be found.
   const conn = connect(sshd, { stderr: "null", runtime: "/nowhere/node" });

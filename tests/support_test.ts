@@ -116,11 +116,11 @@ Deno.test(
   title("startSshd() serves commands in the wanted shell, after a banner"),
   { ignore },
   noLeaks(async () => {
-    await using sshd = await startSshd({ shell: "dash", banner: "It's\nwelcome\n", env: { HOME: "/dev/null/home" } });
+    await using sshd = await startSshd({ shell: "dash", banner: "It's\nwelcome\n", env: { HOME: "/proc/nowhere" } });
     const { code, out } = await ssh(sshd.sshArgs, "readlink /proc/$$/exe; echo $HOME 'a  b'");
     assertEquals(code, 0);
     assertStringIncludes(out, "It's\nwelcome\n");
-    assertStringIncludes(out, "/dash\n/nowhere a  b\n");
+    assertStringIncludes(out, "/dash\n/proc/nowhere a  b\n");
   }),
 );
 
