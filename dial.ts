@@ -31,7 +31,12 @@ provideWires({
   options: (init, foreign) => init instanceof Options ? init : new Options(init, foreign),
   pipes: pipesWire,
   stdio: () => stdioWire(),
-  command: commandWire,
+  command(args, init) {
+    if (!args[0]) {
+      throw new TypeError("Cannot start a command without a program: pass its name or path, and its arguments");
+    }
+    return commandWire(args, init);
+  },
   child: (child) => processWire(child),
   // `env` and `cwd` are meant for the other machine.
   ssh: (destination, init) =>

