@@ -39,29 +39,39 @@ export const FRAME_HEADER = 4;
 export type MessageReceiver = (bytes: Uint8Array, start: number, end: number, segments: readonly ArrayBuffer[]) => void;
 
 const NO_SEGMENTS: readonly ArrayBuffer[] = [];
-/** Buffers up to this size are allocated on the word of the peer; larger ones grow with what really arrives. */
+/** What comes in one piece may take this much before its bytes are there. Larger ones grow with what really arrives. */
 const TRUSTED_SIZE = 1 << 22;
+/** What all together may take like that. Pieces for which nothing is left of it start small. */
+const TRUSTED_SUM = 1 << 25;
+const SMALL_SIZE = 1 << 16;
 /** How much larger they get each time. Little, and most of the time would go into copying; what is not filled yet takes no memory of the machine. */
 const GROWTH = 4;
+
+/** What the messages of one inbox may take together. */
+interface Room {
+  /** Bytes that may be allocated before they arrive. */
+  ahead: number;
+  /** Bytes that messages may announce. */
+  total: number;
+}
 
 /** Bytes of known length that arrive piecemeal. */
 class Arriving {
   readonly #length: number;
+  readonly #room: Room;
+  readonly #ahead: number;
   #bytes: Uint8Array<ArrayBuffer>;
   #filled = 0;
 
-  constructor(length: number) {
+  constructor(length: number, room: Room) {
     this.#length = length;
-    this.#bytes = new Uint8Array(Math.min(length, TRUSTED_SIZE));
+    this.#room = room;
+    room.ahead -= this.#ahead = Math.min(length, TRUSTED_SIZE, room.ahead);
+    this.#bytes = new Uint8Array(Math.min(length, Math.max(this.#ahead, SMALL_SIZE)));
   }
 
   get full(): boolean {
     return this.#filled === this.#length;
-  }
-
-  /** All of it, once {@linkcode full}. */
-  get bytes(): Uint8Array<ArrayBuffer> {
-    return this.#bytes;
   }
 
   /** Takes what it can use of `chunk` from `start` on, and returns how many bytes that was. */
@@ -69,7 +79,7 @@ class Arriving {
     const taken = Math.min(end - start, this.#length - this.#filled);
     const filled = this.#filled + taken;
     if (filled > this.#bytes.length) {
-      const grown = new Uint8Array(Math.min(this.#length, GROWTH * this.#bytes.length));
+      const grown = new Uint8Array(Math.min(this.#length, Math.max(filled, GROWTH * this.#bytes.length)));
       grown.set(this.#bytes.subarray(0, this.#filled));
       this.#bytes = grown;
     }
@@ -77,31 +87,42 @@ class Arriving {
     this.#filled = filled;
     return taken;
   }
+
+  /** Ends it: all of the bytes, once {@linkcode full}. */
+  finish(): Uint8Array<ArrayBuffer> {
+    this.#room.ahead += this.#ahead;
+    return this.#bytes;
+  }
 }
 
-/** A message that arrives in parts. */
+/** A message that arrives in parts. Memory is taken for one piece after the other (head, body, segments), when its first byte is there. */
 class Assembly {
   readonly #limit: number;
-  readonly #segments: Arriving[] = [];
-  #head: Arriving | undefined = new Arriving(8);
-  #body: Arriving | undefined;
-  #next = 0;
+  readonly #room: Room;
+  /** Sizes of body and segments, once the head was read. */
+  #sizes: readonly number[] | undefined;
+  #total = 0;
+  /** The size of the head, as far as it is known. */
+  #head = 8;
+  #piece: Arriving | undefined;
+  readonly #whole: Uint8Array<ArrayBuffer>[] = [];
 
-  constructor(limit: number) {
+  constructor(limit: number, room: Room) {
     this.#limit = limit;
+    this.#room = room;
   }
 
   push(chunk: Uint8Array, start: number, end: number): void {
-    while (this.#head && start < end) {
-      start += this.#head.push(chunk, start, end);
-      if (this.#head.full) this.#readHead(this.#head.bytes);
-    }
-    if (start < end && this.#body) start += this.#body.push(chunk, start, end);
     while (start < end) {
-      const segment = this.#segments[this.#next];
-      if (!segment) throw new ProtocolError("A message has more bytes than it said");
-      start += segment.push(chunk, start, end);
-      if (segment.full) this.#next++;
+      const size = this.#sizes ? this.#sizes[this.#whole.length] : this.#head;
+      if (size === undefined) throw new ProtocolError("A message has more bytes than it said");
+      const piece = this.#piece ??= new Arriving(size, this.#room);
+      start += piece.push(chunk, start, end);
+      if (!piece.full) return;
+      this.#piece = undefined;
+      const bytes = piece.finish();
+      if (this.#sizes) this.#whole.push(bytes);
+      else this.#readHead(bytes);
     }
   }
 
@@ -112,10 +133,12 @@ class Assembly {
       if (count > LIMITS.segments) {
         throw new ProtocolError(`A message has ${count} segments, ${LIMITS.segments} are allowed`);
       }
-      this.#head = new Arriving(8 + 8 * count);
-      this.#head.push(head, 0, 8);
+      this.#head = 8 + 8 * count;
+      this.#piece = new Arriving(this.#head, this.#room);
+      this.#piece.push(head, 0, 8);
       return;
     }
+    const sizes = [size];
     let total = size;
     for (let i = 0; i < count; i++) {
       const length = view.getFloat64(8 + 8 * i, true);
@@ -124,19 +147,27 @@ class Assembly {
         throw new ProtocolError("A segment of a message has no valid length");
       }
       total += length;
+      sizes.push(length);
     }
-    // Checked before anything is taken from memory for it.
     if (total > this.#limit) throw new ProtocolError(`A message has ${total} bytes, maxMessageSize is ${this.#limit}`);
-    this.#body = new Arriving(size);
-    for (let i = 0; i < count; i++) this.#segments.push(new Arriving(view.getFloat64(8 + 8 * i, true)));
-    this.#head = undefined;
+    this.#room.total -= this.#total = total;
+    if (this.#room.total < 0) throw new ProtocolError("Too much arrives at one time");
+    this.#sizes = sizes;
+    if (size === 0) this.#whole.push(new Uint8Array(0));
+  }
+
+  /** Forgets it. */
+  end(): void {
+    this.#piece?.finish();
+    this.#room.total += this.#total;
   }
 
   deliver(receiver: MessageReceiver): void {
-    if (!this.#body?.full || this.#next !== this.#segments.length) {
+    const [body, ...segments] = this.#whole;
+    if (!body || this.#whole.length !== this.#sizes!.length) {
       throw new ProtocolError("A message has fewer bytes than it said");
     }
-    receiver(this.#body.bytes, 0, this.#body.bytes.length, this.#segments.map((segment) => segment.bytes.buffer));
+    receiver(body, 0, body.length, segments.map((segment) => segment.buffer));
   }
 }
 
@@ -144,6 +175,7 @@ class Assembly {
 export class Inbox {
   readonly #receiver: MessageReceiver;
   readonly #limit: number;
+  readonly #room: Room;
   readonly #assemblies = new Map<number, Assembly>();
   /** A frame that was cut off by the end of a chunk: all of it, or of a part only what is before the bytes of its message. */
   readonly #pending = new Uint8Array(FRAME_HEADER + LIMITS.frameSize);
@@ -163,6 +195,8 @@ export class Inbox {
   constructor(receiver: MessageReceiver, limit: number) {
     this.#receiver = receiver;
     this.#limit = limit;
+    // What we send keeps to that: one message of any size, and with it others of no more than the default limit.
+    this.#room = { ahead: TRUSTED_SUM, total: limit + LIMITS.messageSize };
   }
 
   /**
@@ -233,11 +267,11 @@ export class Inbox {
       throw new ProtocolError(`Cannot read a frame of kind ${kind}`);
     }
     const number = bytes[at]! | bytes[at + 1]! << 8 | bytes[at + 2]! << 16 | bytes[at + 3]! << 24;
-    if (kind === FRAME.ABANDON) return void this.#assemblies.delete(number);
+    if (kind === FRAME.ABANDON) return this.#forget(number);
     let assembly = this.#assemblies.get(number);
     if (!assembly) {
       if (this.#assemblies.size === LIMITS.openFragments) throw new ProtocolError("Too many messages arrive in parts");
-      this.#assemblies.set(number, assembly = new Assembly(this.#limit));
+      this.#assemblies.set(number, assembly = new Assembly(this.#limit, this.#room));
     }
     this.#assembly = assembly;
     this.#number = number;
@@ -250,7 +284,12 @@ export class Inbox {
     const assembly = this.#assembly!;
     this.#assembly = undefined; // or a message that was delivered would be kept
     if (!this.#last) return;
-    this.#assemblies.delete(this.#number);
+    this.#forget(this.#number);
     assembly.deliver(this.#receiver);
+  }
+
+  #forget(number: number): void {
+    this.#assemblies.get(number)?.end();
+    this.#assemblies.delete(number);
   }
 }

@@ -35,13 +35,22 @@ class Departing implements LargeMessage {
   readonly number: number;
   readonly body: Uint8Array<ArrayBuffer>;
   readonly #parts: readonly Uint8Array[];
+  /** Bytes of it, without its head. */
+  readonly size: number;
   /** What must live until the message has left, see {@linkcode Outbox.commit}. */
   readonly kept: unknown;
   #part = 0;
   #offset = 0;
 
-  constructor(number: number, body: Uint8Array<ArrayBuffer>, segments: readonly Uint8Array[], kept: unknown) {
+  constructor(
+    number: number,
+    body: Uint8Array<ArrayBuffer>,
+    segments: readonly Uint8Array[],
+    size: number,
+    kept: unknown,
+  ) {
     this.number = number;
+    this.size = size;
     this.body = body;
     this.kept = kept;
     const head = new DataView(new ArrayBuffer(8 + 8 * segments.length));
@@ -140,7 +149,7 @@ export class Outbox {
         throw new OperationError(`Cannot send a message of ${total} bytes as maxMessageSize is ${this.#limit}`);
       }
       const body = writer.bytes.slice(start + FRAME_HEADER, start + FRAME_HEADER + length);
-      const large = new Departing(++this.newest, body, segments.slice(), kept);
+      const large = new Departing(++this.newest, body, segments.slice(), total, kept);
       this.#large.push(large);
       this.messages++;
       return large;
@@ -176,11 +185,22 @@ export class Outbox {
     return this.writer.position === 0 && this.#large.length === 0;
   }
 
+  /** How many large messages take turns: the first, and with it as many as the peer is sure to allow, which limits their sum. */
+  #passing(): number {
+    const large = this.#large;
+    let count = 1;
+    for (let room = LIMITS.messageSize; count < Math.min(large.length, PASSING); count++) {
+      room -= large[count]!.size;
+      if (room < 0) break;
+    }
+    return count;
+  }
+
   /** Bytes to write next, all small messages and some fragments of large ones; to be given back with {@linkcode recycle}. */
   take(): Uint8Array<ArrayBuffer> | undefined {
     const writer = this.writer;
     for (let i = 0; i < FRAGMENTS_PER_WRITE && this.#large.length > 0; i++) {
-      const turn = this.#turn++ % Math.min(this.#large.length, PASSING);
+      const turn = this.#turn++ % this.#passing();
       if (this.#large[turn]!.write(writer)) this.#large.splice(turn, 1);
     }
     if (writer.position === 0) return;

@@ -196,13 +196,128 @@ Deno.test("random frames deliver messages or are a ProtocolError, in linear time
   assert(performance.now() - start < 20_000);
 });
 
-Deno.test("a message that claims much takes memory as its bytes arrive", () => {
-  const inbox = new Inbox(() => {}, 2 ** 40);
-  const before = Deno.memoryUsage().rss;
-  for (let i = 0; i < LIMITS.openFragments; i++) {
-    inbox.push(Uint8Array.from(frame(FRAME.PART, ...u32(i), ...u32(0), ...u32(1), ...f64(2 ** 39), 1)));
+/** The first part of a message, which announces segments of these sizes, and some bytes behind. */
+const announcing = (number: number, body: number, sizes: readonly number[], ...bytes: number[]): Uint8Array =>
+  Uint8Array.from(
+    frame(FRAME.PART, ...u32(number), ...u32(body), ...u32(sizes.length), ...sizes.flatMap(f64), ...bytes),
+  );
+
+/** What `Uint8Array`s were made with a length, in bytes, and how many bytes `set()` copied, while something ran. */
+function memoryWork(body: () => void): { readonly allocated: number; readonly copied: number } {
+  let allocated = 0, copied = 0;
+  const Native = globalThis.Uint8Array, { set } = Native.prototype;
+  globalThis.Uint8Array = new Proxy(Native, {
+    construct(target, args, newTarget) {
+      if (typeof args[0] === "number") allocated += args[0];
+      return Reflect.construct(target, args, newTarget);
+    },
+  });
+  Native.prototype.set = function (source, offset) {
+    copied += source.length;
+    set.call(this, source, offset);
+  };
+  try {
+    body();
+  } finally {
+    globalThis.Uint8Array = Native;
+    Native.prototype.set = set;
   }
-  assert(Deno.memoryUsage().rss - before < 64 << 20);
+  return { allocated, copied };
+}
+
+const MEBI = 1 << 20;
+
+Deno.test("a message that claims 2^50 bytes is a ProtocolError before any memory is taken for it", () => {
+  for (const [limit, sizes] of [[LIMIT, [2 ** 50]], [LIMIT, new Array(4096).fill(2 ** 38)], [2 ** 40, [2 ** 50]]]) {
+    const inbox = new Inbox(() => {}, limit as number);
+    const bytes = announcing(1, 0, sizes as number[], 1);
+    const { allocated } = memoryWork(() => assertThrows(() => inbox.push(bytes), ProtocolError, "maxMessageSize"));
+    assert(allocated < MEBI, `${allocated} bytes`);
+  }
+});
+
+Deno.test("a message that claims 2^50 bytes where that is allowed takes memory as its bytes arrive", () => {
+  const inbox = new Inbox(() => {}, 2 ** 51);
+  const { allocated } = memoryWork(() => inbox.push(announcing(1, 9, [2 ** 50], ...new Array(20).fill(1))));
+  assert(allocated <= 5 * MEBI, `${allocated} bytes`);
+});
+
+Deno.test("many claimed segments take memory in turn, as their bytes arrive", () => {
+  const inbox = new Inbox(() => {}, 2 ** 40);
+  const sizes = new Array(4096).fill(MEBI);
+  const { allocated } = memoryWork(() => inbox.push(announcing(1, 1, sizes, 1, 2)));
+  assert(allocated <= 2 * MEBI, `${allocated} bytes`);
+});
+
+Deno.test("open messages share what may be taken ahead of their bytes, and get it back when they end", () => {
+  const messages: number[] = [];
+  const inbox = new Inbox((_bytes, _start, _end, segments) => messages.push(segments.length), 2 ** 30);
+  const open = (first: number, size: number) => {
+    for (let i = 0; i < LIMITS.openFragments; i++) inbox.push(announcing(first + i, 0, [size], 1));
+  };
+  const { allocated } = memoryWork(() => open(0, 16 * MEBI));
+  assert(allocated <= 40 * MEBI, `${allocated} bytes`);
+  for (let i = 0; i < LIMITS.openFragments; i++) inbox.push(Uint8Array.from(frame(FRAME.ABANDON, ...u32(i))));
+  // One that comes alone is allocated in one piece, as if nothing had been.
+  const alone = memoryWork(() => inbox.push(announcing(100, 0, [4 * MEBI], 1)));
+  assert(alone.allocated >= 4 * MEBI, `${alone.allocated} bytes`);
+  assertEquals(messages, []);
+});
+
+Deno.test("1000 messages that are open at one time are a ProtocolError", () => {
+  const inbox = new Inbox(() => {}, 2 ** 30);
+  let open = 0;
+  const { allocated } = memoryWork(() =>
+    assertThrows(
+      () => {
+        for (; open < 1000; open++) inbox.push(announcing(open, 100, [MEBI, MEBI], 1));
+      },
+      ProtocolError,
+      "Too many messages",
+    )
+  );
+  assertEquals(open, LIMITS.openFragments);
+  assert(allocated < MEBI, `${allocated} bytes`);
+});
+
+Deno.test("messages that are open at one time may announce no more than one message and the default limit together", () => {
+  const limit = 2 ** 40;
+  const inbox = new Inbox(() => {}, limit);
+  inbox.push(announcing(1, 0, [limit], 1));
+  inbox.push(announcing(2, 0, [LIMITS.messageSize], 1));
+  inbox.push(Uint8Array.from(frame(FRAME.ABANDON, ...u32(2))));
+  inbox.push(announcing(3, 0, [LIMITS.messageSize], 1));
+  assertThrows(() => inbox.push(announcing(4, 1, [])), ProtocolError, "Too much arrives at one time");
+});
+
+Deno.test("what is sent at one time keeps to what the peer allows", () => {
+  const outbox = new Outbox(2 ** 40);
+  // Never touched, but for its beginning: it takes no memory of the machine.
+  const large = new Uint8Array(LIMITS.messageSize);
+  for (const segment of [large, large, large.subarray(0, 100_000), large]) outbox.commit(outbox.begin(), [segment]);
+  const begun = new Set<number>();
+  for (let writes = 0; writes < 5; writes++) {
+    const bytes = outbox.take()!;
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    for (let at = 0; at < bytes.length; at += 4 + (view.getUint32(at, true) >>> 8)) {
+      begun.add(view.getUint32(at + 4, true));
+    }
+    outbox.recycle(bytes);
+  }
+  assertEquals([...begun], [1, 2]);
+});
+
+Deno.test("a trickle of single bytes copies each byte a bounded number of times", () => {
+  const message = { body: pattern(300_000, 1), segments: [pattern(200_000, 2), pattern(5_000_000, 3)] };
+  const bytes = joined(written([message, { body: pattern(60_000, 4), segments: [] }]));
+  let count = 0;
+  const inbox = new Inbox(() => count++, LIMIT);
+  const { allocated, copied } = memoryWork(() => {
+    for (let i = 0; i < bytes.length; i++) inbox.push(bytes.subarray(i, i + 1));
+  });
+  assertEquals(count, 2);
+  assert(copied < 3 * bytes.length, `${copied} bytes copied for ${bytes.length}`);
+  assert(allocated < 3 * bytes.length, `${allocated} bytes allocated for ${bytes.length}`);
 });
 
 Deno.test("a message that is abandoned is forgotten", () => {
