@@ -81,7 +81,8 @@ export class Decoder implements ValueReader {
       return value;
     } catch (error) {
       if (error instanceof OperationError || error instanceof ProtocolError) throw error;
-      // Of the engine: what is asked for is too deep or too large.
+      // Of the engine: what is asked for is too deep or too large. What follows cannot be read, either.
+      reader.position = reader.end;
       throw new OperationError(`Cannot receive a value: ${(error as Error).message}`, { cause: error });
     } finally {
       this.#depth = outer;

@@ -13,11 +13,13 @@ import type { Definitions } from "./definitions.ts";
 import { refusal } from "./definitions.ts";
 import { Script } from "./execute.ts";
 import { faceOf, isHidden } from "./faces.ts";
+import { isOperationError, withoutFields } from "./failures.ts";
 import type { Link } from "./link.ts";
 import { complete } from "./pending.ts";
 import type { References } from "./references.ts";
 import { readPath, Referred } from "./references.ts";
 import { isClass } from "./source.ts";
+import { ignore } from "./waiting.ts";
 
 /** Arguments of one call that are accepted. */
 const ARGUMENT_LIMIT = 1 << 16;
@@ -85,13 +87,18 @@ export class Callee {
     let base: unknown, path, action, args, failure: { error: unknown } | undefined;
     try {
       base = this.#readBase(reader);
-      path = readPath(reader);
-      action = reader.u8();
-      args = this.#readArguments(reader);
     } catch (error) {
       // What is malformed breaks the connection; what cannot be had fails this one call.
       if (!(error instanceof OperationError)) throw error;
       failure = { error };
+    }
+    try {
+      path = readPath(reader);
+      action = reader.u8();
+      args = this.#readArguments(reader); // of a call that is refused, too: or what they refer to would never be given back
+    } catch (error) {
+      if (!failure && !(error instanceof OperationError)) throw error;
+      failure ??= { error };
     }
     const { references, connection } = this.#context;
     const arriving = references.takeArriving();
@@ -106,7 +113,7 @@ export class Callee {
       entered: false,
       self: undefined,
     };
-    if (failure) return this.#fail(request, failure.error);
+    if (failure) return this.#failAtOnce(request, failure.error);
     if (arriving) {
       const whole = complete([base, request.args] as const, arriving);
       return this.#later(
@@ -117,14 +124,15 @@ export class Callee {
         }),
       );
     }
-    if (base instanceof Promise) return this.#later(request, base.then((base) => this.#start(request, base)));
     let result;
     try {
+      if (base instanceof Promise) return this.#later(request, base.then((base) => this.#start(request, base)));
       result = this.#start(request, base);
       if (isThenable(result)) return this.#later(request, result);
     } catch (error) {
-      return this.#fail(request, error);
+      return this.#failAtOnce(request, error);
     }
+    if (flags & WANT.HOLD) this.#held.set(id, { value: result });
     this.#succeed(request, result);
   }
 
@@ -167,6 +175,7 @@ export class Callee {
         return value;
     }
     if (!acceptCalls) throw refusal();
+    if (value instanceof Promise) value.catch(ignore); // nobody may get to wait for it
     return value;
   }
 
@@ -190,14 +199,16 @@ export class Callee {
     this.#context.busy(1);
     if (request.flags & WANT.HOLD) this.#hold(id, Promise.resolve(result));
     result.then((value) => {
-      if (this.#ended(id)) this.#succeed(request, value);
+      if (!this.#ended(id)) return;
+      if (this.#held.has(id)) this.#held.set(id, { value });
+      this.#succeed(request, value);
     }, (error) => {
       if (this.#ended(id)) this.#fail(request, error);
     });
   }
 
   #hold(id: number, result: Promise<unknown>): void {
-    result.catch(() => {}); // whoever builds upon it gets the failure
+    result.catch(ignore); // whoever builds upon it gets the failure
     this.#held.set(id, { value: result });
   }
 
@@ -208,7 +219,6 @@ export class Callee {
   }
 
   #succeed({ id, flags, self }: Request, value: unknown): void {
-    if (flags & WANT.HOLD) this.#held.set(id, { value });
     if (!(flags & (WANT.VALUE | WANT.REFERENCE))) return;
     const { link, references } = this.#context;
     const start = link.begin(MESSAGE.RESULT);
@@ -226,11 +236,15 @@ export class Callee {
     }
   }
 
+  #failAtOnce(request: Request, error: unknown): void {
+    if (request.flags & WANT.HOLD) this.#hold(request.id, Promise.reject(error));
+    this.#fail(request, error);
+  }
+
   #fail(request: Request, error: unknown): void {
     const { id, flags } = request;
     // The caller must not take for its own what is about something else.
-    if (request.entered && error instanceof OperationError) error = new Error(error.message, { cause: error });
-    if (flags & WANT.HOLD && !this.#held.has(id)) this.#hold(id, Promise.reject(error));
+    if (request.entered && isOperationError(error)) error = new Error(error.message, { cause: error });
     if (flags & (WANT.VALUE | WANT.REFERENCE)) this.#answerFailure(id, error);
   }
 
@@ -294,42 +308,25 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
     typeof (value as { then?: unknown }).then === "function";
 }
 
-/** An error with nothing but its texts, where its fields cannot travel. */
-function withoutFields(error: unknown): Error {
-  let texts: { name?: unknown; message?: unknown; stack?: unknown } = {};
-  try {
-    const { name, message, stack } = Object(error);
-    texts = { name, message, stack };
-  } catch { /* a getter that throws: then there are no texts */ }
-  const plain = new Error(
-    typeof texts.message === "string" ? texts.message : "The call threw something that cannot travel",
-  );
-  for (const key of ["name", "stack"] as const) {
-    if (typeof texts[key] === "string") {
-      Object.defineProperty(plain, key, { value: texts[key], configurable: true, writable: true });
-    }
-  }
-  return plain;
-}
-
 /** Looks a public name up, on the object or its class, but nothing that every object or function has. */
 export function member(holder: unknown, name: string): unknown {
   if (faceOf(holder)) return (holder as Record<string, unknown>)[name];
   if (holder === null || holder === undefined) {
     throw new TypeError(`Cannot read properties of ${holder} (reading "${name}")`);
   }
-  if (isHidden(name) || name === "__proto__") throw hidden(name);
   if (typeof holder === "function" && (name === "name" || name === "length")) return holder[name];
-  for (let at: object | null = Object(holder); at !== null; at = Object.getPrototypeOf(at)) {
-    if (!Object.hasOwn(at, name)) continue;
-    if (at === Object.prototype || at === Function.prototype) throw hidden(name);
-    return Reflect.get(at, name, holder);
-  }
-  return undefined;
+  const owner = ownerOf(Object(holder), name);
+  return owner && Reflect.get(owner, name, holder);
 }
 
-function hidden(name: string): OperationError {
-  return new OperationError(`Cannot reach "${name}": the name is not public`);
+/** Who has a public name: the object or what it inherits from, but not what every object or function inherits from. */
+function ownerOf(holder: object, name: string): object | undefined {
+  let at: object | null = holder;
+  while (at !== null && !Object.hasOwn(at, name)) at = Object.getPrototypeOf(at);
+  if (isHidden(name) || at === Object.prototype || at === Function.prototype) {
+    throw new OperationError(`Cannot reach "${name}": the name is not public`);
+  }
+  return at ?? undefined;
 }
 
 /** Follows a path. Parts may be promises, which are awaited on the way. */
@@ -383,9 +380,9 @@ function change(holder: unknown, name: string | undefined, action: number, args:
   if (name === undefined || Object(holder) !== holder) {
     throw new TypeError("Only properties of objects can be changed or looked for");
   }
-  if (isHidden(name) || name === "__proto__") throw hidden(name);
   const object = holder as Record<string, unknown>;
-  if (action === ACTION.HAS) return name in object && member(object, name) !== undefined || Object.hasOwn(object, name);
+  const owner = ownerOf(object, name);
+  if (action === ACTION.HAS) return owner !== undefined;
   if (action === ACTION.DELETE) return Reflect.deleteProperty(object, name);
   if (!Reflect.set(object, name, args[0])) throw new TypeError(`Cannot assign "${name}"`);
   return undefined;

@@ -84,6 +84,7 @@ export function writeOrigin(writer: Writer, origin: Origin, operator: Operator):
 
 /** Writes a path: how many parts, and each. */
 export function writePath(writer: Writer, path: readonly string[]): void {
+  if (path.length > PATH_LIMIT) throw new OperationError(`Cannot follow a path of more than ${PATH_LIMIT} names`);
   writer.varint(path.length);
   for (let i = 0; i < path.length; i++) writer.string(path[i]!);
 }
@@ -238,8 +239,7 @@ export class References {
         return operator.result(operator.operate(faceOf(proxy)!.origin, NOTHING, ACTION.GET, [], false));
       }
       case REFERENCE.PENDING: {
-        const base = this.readOrigin(reader);
-        return this.arrive(this.#context.follow(base, readPath(reader)));
+        return this.arrive(this.#pending(reader));
       }
       case REFERENCE.CODE:
         return this.arrive(this.#context.defined(reader.varint()));
@@ -255,6 +255,24 @@ export class References {
       }
     }
     throw new ProtocolError(`Cannot read a reference of kind ${kind}`);
+  }
+
+  /** What a path leads to that is in the place of a value; a promise of the failure if that is nothing. */
+  #pending(reader: Reader): unknown {
+    try {
+      let base, failure;
+      try {
+        base = this.readOrigin(reader);
+      } catch (error) {
+        failure = error;
+      }
+      const path = readPath(reader);
+      if (failure) throw failure;
+      return this.#context.follow(base, path);
+    } catch (error) {
+      if (error instanceof ProtocolError) throw error;
+      return Promise.reject(error);
+    }
   }
 
   /** Reads where an operation of the peer starts. */

@@ -1,0 +1,431 @@
+/**
+ * A peer that speaks the protocol by hand, and may say what no end of across would: superblock, frames, hello and messages are put together
+ * byte by byte. The end that is tested is a {@linkcode Connection} at the other side of pipes in memory. What is said to it is in the tests.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
+import type { OptionsInit } from "../../mod.ts";
+import { Connection, DisconnectError, OperationError, ProtocolError } from "../../mod.ts";
+import { Decoder } from "../../protocol/decoder.ts";
+import { Encoder } from "../../protocol/encoder.ts";
+import { FRAME, Inbox } from "../../protocol/frames.ts";
+import { ACTION, BASE, MESSAGE, REFERENCE, WANT } from "../../protocol/messages.ts";
+import { Reader } from "../../protocol/reader.ts";
+import { superblock } from "../../protocol/superblock.ts";
+import { Writer } from "../../protocol/writer.ts";
+import { condition, inTime } from "./leaks.ts";
+import { pipes } from "./pair.ts";
+
+/** Writes something where a value is expected, or in a message. */
+export type Write = (writer: Writer) => void;
+
+/** What of a value is written by hand: behind the codec's tag for references. */
+export class Raw {
+  readonly write: Write;
+
+  constructor(write: Write) {
+    this.write = write;
+  }
+}
+
+/** A reference as it arrived. */
+export interface Got {
+  readonly kind: number;
+  /** Its handle, or the number of a definition. */
+  readonly number: number;
+}
+
+/** A message that arrived. */
+export interface Message {
+  readonly kind: number;
+  /** Number of the call, definition or request, where it has one. */
+  readonly number: number;
+  /** The value of a RESULT, FAILURE or MODULES, the text of a DEFINE. */
+  readonly value: unknown;
+  readonly bytes: Uint8Array;
+}
+
+/** What a hand-made CALL says; what is left out is harmless. */
+export interface RawCall {
+  /** Without one the next that is free. */
+  readonly id?: number;
+  readonly flags?: number;
+  readonly base: Write;
+  readonly path?: readonly string[] | Write;
+  readonly action?: number;
+  readonly args?: readonly unknown[] | Write;
+}
+
+/** Bases of calls. */
+export const base = {
+  defined: (number: number): Write => (w) => w.tagged(BASE.DEFINED, number),
+  handle: (handle: number): Write => (w) => w.tagged(BASE.HANDLE, handle),
+  result: (id: number): Write => (w) => w.tagged(BASE.RESULT, id),
+  root: ((w) => w.u8(BASE.ROOT)) as Write,
+  module: (specifier: string): Write => (w) => {
+    w.u8(BASE.MODULE);
+    w.string(specifier);
+  },
+};
+
+/** References as values. */
+export const reference = {
+  yours: (handle: number): Raw => new Raw((w) => w.tagged(REFERENCE.YOURS, handle)),
+  mine: (kind: number, handle: number, name = "thing"): Raw =>
+    new Raw((w) => {
+      w.tagged(kind, handle);
+      w.string(name);
+    }),
+  pending: (origin: Write, path: readonly string[] = []): Raw =>
+    new Raw((w) => {
+      w.u8(REFERENCE.PENDING);
+      origin(w);
+      writePath(w, path);
+    }),
+  code: (definition: number): Raw => new Raw((w) => w.tagged(REFERENCE.CODE, definition)),
+  blob: (number: number): Raw =>
+    new Raw((w) => {
+      w.tagged(REFERENCE.BLOB, number);
+      w.string("text/plain");
+    }),
+};
+
+function writePath(writer: Writer, path: readonly string[]): void {
+  writer.varint(path.length);
+  for (const part of path) writer.string(part);
+}
+
+const encoder = new Encoder({
+  classId: () => undefined,
+  external(writer, value) {
+    if (value instanceof Raw) value.write(writer);
+    return value instanceof Raw;
+  },
+});
+
+/** Writes a value as an end of across would, but for what is {@linkcode Raw} in it. */
+export function writeValue(writer: Writer, value: unknown): void {
+  encoder.begin();
+  encoder.value(writer, value, "value");
+  assertEquals(encoder.segments.length, 0, "The value is too large for a message in one frame");
+}
+
+/** The bytes that are written. */
+export function written(write: Write): Uint8Array<ArrayBuffer> {
+  const writer = new Writer(64);
+  write(writer);
+  return writer.bytes.slice(0, writer.position);
+}
+
+/** A frame. */
+export function frame(kind: number, payload: Uint8Array): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(4 + payload.length);
+  new DataView(bytes.buffer).setUint32(0, kind | payload.length << 8, true);
+  bytes.set(payload, 4);
+  return bytes;
+}
+
+/** The payloads of the frames of one large message. */
+export function parts(number: number, body: Uint8Array, segments: readonly Uint8Array[] = []): Uint8Array[] {
+  const whole = written((w) => {
+    w.u32(body.length);
+    w.u32(segments.length);
+    for (const segment of segments) w.f64(segment.length);
+    w.raw(body);
+    for (const segment of segments) w.raw(segment);
+  });
+  const frames: Uint8Array[] = [];
+  for (let at = 0; at === 0 || at < whole.length; at += 65_000) {
+    const payload = written((w) => {
+      w.u32(number);
+      w.raw(whole.subarray(at, at + 65_000));
+    });
+    frames.push(frame(at + 65_000 < whole.length ? FRAME.PART : FRAME.LAST, payload));
+  }
+  return frames;
+}
+
+/** What a test exposes, so that it can be seen that a connection lives, and something to attack. */
+export interface Exposed {
+  ping(value: unknown): unknown;
+}
+
+/** The peer. */
+export class RawPeer {
+  /** The end that is tested. */
+  readonly connection: Connection;
+  /** All that arrived. */
+  readonly received: Message[] = [];
+  /** Whether its stream ended. */
+  ended = false;
+  readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #reader = new Reader();
+  readonly #decoder: Decoder = new Decoder({
+    classById: () => {
+      throw new OperationError("Classes are not looked up here");
+    },
+    external: (reader): Got => {
+      const kind = reader.u8(), number = reader.varint();
+      if (kind >= REFERENCE.MINE && kind <= REFERENCE.PROMISE) reader.string();
+      return { kind, number };
+    },
+  });
+  #last = 0;
+
+  constructor(options: OptionsInit) {
+    const [there, back] = pipes();
+    this.connection = Connection.fromPipes(there.readable, back.writable, options);
+    this.#writer = there.writable.getWriter();
+    this.#writer.closed.catch(() => {});
+    this.#read(back.readable).catch(() => {}).finally(() => this.ended = true);
+  }
+
+  async #read(readable: ReadableStream<Uint8Array>): Promise<void> {
+    let skip = superblock().length;
+    const inbox = new Inbox((bytes, start, end, segments) => this.#take(bytes, start, end, segments), 2 ** 30);
+    for await (const chunk of readable) {
+      inbox.push(chunk.subarray(skip));
+      skip = Math.max(0, skip - chunk.length);
+    }
+  }
+
+  #take(bytes: Uint8Array, start: number, end: number, segments: readonly ArrayBuffer[]): void {
+    const reader = this.#reader;
+    reader.reset(bytes, start, end);
+    const kind = reader.u8();
+    this.#decoder.begin(segments);
+    const numbered = kind >= MESSAGE.DEFINE && kind <= MESSAGE.BLOB && kind !== MESSAGE.RELEASE;
+    const number = numbered ? reader.varint() : 0;
+    let value: unknown;
+    if (kind === MESSAGE.DEFINE) value = reader.u8() && reader.string();
+    if (kind === MESSAGE.FETCH) value = reader.string();
+    if ([MESSAGE.RESULT, MESSAGE.FAILURE, MESSAGE.MODULES, MESSAGE.BLOB].includes(kind as 5)) {
+      try {
+        value = this.#decoder.value(reader);
+      } catch (error) {
+        value = error;
+      }
+    }
+    this.received.push({ kind, number, value, bytes: bytes.slice(start, end) });
+  }
+
+  /** Sends bytes as they are. */
+  async send(bytes: Uint8Array): Promise<void> {
+    await this.#writer.write(bytes);
+  }
+
+  /** Sends a message in one frame. */
+  message(kind: number, write: Write = () => {}): Promise<void> {
+    return this.send(messageFrame(kind, write));
+  }
+
+  /** Sends superblock and hello, and waits until the other side is ready. */
+  async greet(hello: object = {}): Promise<void> {
+    await this.send(superblock());
+    await this.message(MESSAGE.HELLO, (w) => writeValue(w, { ...HELLO, ...hello }));
+    await this.connection.ready();
+  }
+
+  /** Waits for a message that fits. */
+  async got(test: (message: Message) => boolean, what: string): Promise<Message> {
+    return await condition(() => this.received.find(test), what);
+  }
+
+  /** Sends a CALL. Returns its number. */
+  async issue({ id = ++this.#last, ...call }: RawCall): Promise<number> {
+    this.#last = Math.max(this.#last, id);
+    await this.message(MESSAGE.CALL, (w) => writeCall(w, { ...call, id }));
+    return id;
+  }
+
+  /** Waits for the answer to a call of ours. */
+  answer(id: number): Promise<Message> {
+    return this.got(
+      ({ kind, number }) => (kind === MESSAGE.RESULT || kind === MESSAGE.FAILURE) && number === id,
+      `call ${id} is answered`,
+    );
+  }
+
+  /** Sends a CALL and gives its result. */
+  async result(call: RawCall): Promise<unknown> {
+    const { kind, value } = await this.answer(await this.issue(call));
+    if (kind !== MESSAGE.RESULT) throw new Error("The call failed", { cause: value });
+    return value;
+  }
+
+  /** Sends a CALL, which must fail. Gives the error. */
+  async failure(call: RawCall): Promise<Error> {
+    const { kind, value } = await this.answer(await this.issue(call));
+    assertEquals(kind, MESSAGE.FAILURE, "The call did not fail");
+    assertInstanceOf(value, Error);
+    return value;
+  }
+
+  /** Gives an object of the other side: what a path from the root leads to. */
+  async handle(...path: string[]): Promise<number> {
+    const got = await this.result({ base: base.root, path, action: ACTION.GET, flags: WANT.REFERENCE }) as Got;
+    assert(got.kind === REFERENCE.MINE || got.kind === REFERENCE.FUNCTION || got.kind === REFERENCE.PROMISE);
+    return got.number;
+  }
+
+  /** Waits for the next CALL of the other side that `after` did not know yet. */
+  async called(after: number): Promise<Message> {
+    return await condition(
+      () => this.received.filter(({ kind }) => kind === MESSAGE.CALL)[after],
+      `${after + 1} calls arrived`,
+    );
+  }
+
+  /** How many CALLs arrived. */
+  get calls(): number {
+    return this.received.filter(({ kind }) => kind === MESSAGE.CALL).length;
+  }
+
+  /** Has the other side issue a call, and answers it with what `answer` sends. */
+  answered(answer: (id: number) => Promise<unknown>): Promise<unknown> {
+    const before = this.calls;
+    const result = this.connection.root<Exposed>().ping(1) as Promise<unknown>;
+    const outcome = result.then((value) => value);
+    outcome.catch(() => {});
+    return this.called(before).then(({ number }) => answer(number)).then(() => outcome);
+  }
+
+  /** Sends a RESULT or FAILURE. */
+  reply(id: number, value: unknown, kind: number = MESSAGE.RESULT): Promise<void> {
+    return this.message(kind, (w) => {
+      w.varint(id);
+      if (typeof value === "function") value(w);
+      else writeValue(w, value);
+    });
+  }
+
+  /** Checks that the connection does what it should in both directions. */
+  async lives(): Promise<void> {
+    assertEquals(await this.result({ base: base.root, path: ["ping"], args: ["pong"] }), "pong");
+    assertEquals(await this.answered((id) => this.reply(id, "yes")), "yes");
+  }
+
+  /**
+   * Checks that what is said ends the connection with a `ProtocolError`, of which everybody who waits hears.
+   *
+   * @param say Says it.
+   * @param message What the error says.
+   */
+  async breaks(say: () => Promise<unknown>, message: string): Promise<void> {
+    const { connection } = this;
+    const waiting = connection.root<Exposed>().ping(1) as Promise<unknown>;
+    const told = assertRejects(
+      async () => await waiting,
+      DisconnectError,
+      "Connection was aborted due to ProtocolError: ",
+    );
+    const before = connection.wait();
+    // Once it has ended, nothing can be written to it.
+    await say().catch(() => {});
+    await told;
+    await before;
+    const { callsInFlight, callsRunning, referencesHeld, referencesGiven, resultsHeld } = connection.status();
+    assertEquals([callsInFlight, callsRunning, referencesHeld, referencesGiven, resultsHeld], [0, 0, 0, 0, 0]);
+    await assertRejects(() => connection.close(), ProtocolError, message);
+    await condition(() => this.ended, "the stream ends");
+    await connection.close();
+  }
+
+  /** Ends our direction. */
+  async end(): Promise<void> {
+    await this.#writer.close().catch(() => {});
+  }
+}
+
+/** A harmless hello. */
+export const HELLO = {
+  runtime: "raw",
+  version: "1",
+  across: "0",
+  timeout: 60_000,
+  modules: false,
+  calls: true,
+};
+
+/** A frame with a whole message in it. */
+export function messageFrame(kind: number, write: Write = () => {}): Uint8Array<ArrayBuffer> {
+  return frame(
+    FRAME.MESSAGE,
+    written((w) => {
+      w.u8(kind);
+      write(w);
+    }),
+  );
+}
+
+/** Writes what follows the kind of a CALL. */
+export function writeCall(
+  w: Writer,
+  { id = 0, flags = WANT.VALUE, base, path = [], action = ACTION.CALL, args = [] }: RawCall,
+): void {
+  w.varint(id);
+  w.u8(flags);
+  base(w);
+  if (typeof path === "function") path(w);
+  else writePath(w, path);
+  w.u8(action);
+  if (typeof args === "function") args(w);
+  else writeValue(w, args);
+}
+
+const WATCHED: readonly object[] = [Object, Function, Array, Map, Set, Error, Promise, RegExp, String]
+  .flatMap((it): object[] => [it, it.prototype]).concat(globalThis);
+
+/** The properties that pollution would change or add, each with what it is. */
+function state(): Map<string, unknown> {
+  const all = new Map<string, unknown>();
+  for (const [index, object] of WATCHED.entries()) {
+    for (const key of Reflect.ownKeys(object)) {
+      const { value, get, set } = Reflect.getOwnPropertyDescriptor(object, key)!;
+      // What the runtime or across itself loads late is no pollution.
+      const late = object === globalThis && (get !== undefined || typeof key === "symbol");
+      if (!late) all.set(`${index} ${String(key)}`, value ?? get ?? set);
+    }
+  }
+  return all;
+}
+
+/** What is different from before. */
+function changed(before: Map<string, unknown>): string[] {
+  const now = state();
+  return [...new Set([...before.keys(), ...now.keys()])].filter((name) => !Object.is(before.get(name), now.get(name)));
+}
+
+/**
+ * Gives a test a peer that has greeted, and checks afterwards that no prototype and no global changed. What `expose` of the options names gets
+ * a method `ping`.
+ *
+ * @param options Of the end that is tested.
+ * @param body The test.
+ * @returns the test, with a deadline
+ */
+export function withPeer(options: OptionsInit, body: (peer: RawPeer) => Promise<void>): () => Promise<void> {
+  return () =>
+    inTime((async () => {
+      const before = state();
+      const expose = Object.assign(options.expose ?? {}, { ping: (value: unknown) => value });
+      const peer = new RawPeer({ ...options, expose });
+      try {
+        await peer.greet();
+        await body(peer);
+        assertEquals(changed(before), []);
+      } finally {
+        peer.connection.cancel();
+        await peer.end();
+        await peer.connection.close().catch(() => {});
+        await condition(() => peer.ended, "the stream ends");
+      }
+    })());
+}
+
+/** Options of the two kinds of ends: one that serves, and one that dialled, which the peer may not start anything on. */
+export const SERVING: OptionsInit = { acceptCalls: true };
+/** See {@linkcode SERVING}. */
+export const DIALLING: OptionsInit = { acceptCalls: false };
