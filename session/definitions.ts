@@ -26,8 +26,8 @@ export interface DefinitionContext {
   readonly link: Link;
   /** `URL#path` of something exported here, or that was imported from the peer. */
   exportedName(fn: object): string | undefined;
-  /** What an exported name means, here or in a module of the peer; possibly a promise. */
-  resolveExported(name: string): unknown;
+  /** What an exported name means, here or in a module of the peer; possibly a promise. `any`: or in any other module. */
+  resolveExported(name: string, any: boolean): unknown;
   /** Imports a module for code that the peer sent. */
   import(specifier: string, options: unknown): Promise<object>;
   /** What must be waited for before such code runs, if anything. */
@@ -148,14 +148,16 @@ export class Definitions {
     const { acceptCalls } = this.#context;
     switch (kind) {
       case DEFINITION.CLASS:
-        return this.#context.resolveExported(text);
-      case DEFINITION.PUBLIC_CLASS:
-        if (text.startsWith(OWN_ERRORS)) return (errors as Record<string, unknown>)[text.slice(OWN_ERRORS.length)];
+        return needClass(this.#context.resolveExported(text, acceptCalls));
+      case DEFINITION.PUBLIC_CLASS: {
+        const own = text.startsWith(OWN_ERRORS) && text.slice(OWN_ERRORS.length);
+        if (own && Object.hasOwn(errors, own)) return needClass((errors as Record<string, unknown>)[own]);
         if (!acceptCalls) break;
-        return resolvePublic(text);
+        return needClass(resolvePublic(text));
+      }
       case DEFINITION.EXPORTED:
         if (!acceptCalls) break;
-        return this.#context.resolveExported(text);
+        return this.#context.resolveExported(text, true);
       case DEFINITION.PUBLIC:
         if (!acceptCalls) break;
         return resolvePublic(text);
@@ -185,6 +187,13 @@ export class Definitions {
     if (typeof found !== "function") throw new OperationError("Cannot find the class of an object");
     return found as unknown as abstract new (...args: never[]) => object;
   }
+}
+
+/** Where calls are not accepted, a function must not get here under the name of a class. */
+function needClass(found: unknown): unknown {
+  if (found instanceof Promise) return found.then(needClass);
+  if (!isClass(found)) throw new OperationError("Cannot find the class of an object");
+  return found;
 }
 
 /** What the peer gets for asking what it may not. */

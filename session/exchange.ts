@@ -325,8 +325,12 @@ export class Exchange {
     return this.#names.nameOf(fn);
   }
 
-  /** What an exported name means, here or in a module of the peer. */
-  resolveExported(name: string): unknown {
+  /**
+   * What an exported name means, here or in a module of the peer.
+   *
+   * @param any Whether it may be in any other module, too, which is loaded for it.
+   */
+  resolveExported(name: string, any: boolean): unknown {
     const [id, path] = splitName(name);
     const namespace = this.#namespaces.get(id);
     if (namespace) return resolveExport(namespace, path, id);
@@ -334,6 +338,9 @@ export class Exchange {
       throw new OperationError(
         `Cannot find "${path}" in ${id} while it is loading: pass { ${path} } to export() as well`,
       );
+    }
+    if (!any && !this.#exported.has(id) && !this.#announces(id)) {
+      throw new OperationError(`Cannot find "${path}" in ${id}, which was not exported`);
     }
     return this.import(id).then((namespace) => resolveExport(namespace, path, id));
   }

@@ -119,7 +119,7 @@ export class Parts {
       prepare,
       import: importModule,
       exportedName: (fn) => exchange.nameOf(fn),
-      resolveExported: (name) => exchange.resolveExported(name),
+      resolveExported: (name, any) => exchange.resolveExported(name, any),
     });
     // deno-lint-ignore no-this-alias -- for a getter, as the caller is made after the references that it needs
     const parts = this;

@@ -8,7 +8,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import type { OptionsInit } from "../mod.ts";
 import { ref } from "../mod.ts";
-import { ACTION, BASE, MESSAGE, REFERENCE, WANT } from "../protocol/messages.ts";
+import { ACTION, BASE, DEFINITION, MESSAGE, REFERENCE, WANT } from "../protocol/messages.ts";
 import * as tag from "../protocol/tags.ts";
 import type { RawPeer } from "./support/raw_peer.ts";
 import { base, DIALLING, reference, SERVING, withPeer, writeValue } from "./support/raw_peer.ts";
@@ -206,11 +206,7 @@ onBothEnds("such names as names of classes find none", async (peer) => {
   let number = 0;
   for (const name of NAMES.concat("then", "globalThis", "Object.prototype", "Object.__proto__")) {
     for (const text of [`across#${name}`, name, `#${name}`, `node:fs#${name}`]) {
-      await peer.message(MESSAGE.DEFINE, (w) => {
-        w.varint(++number);
-        w.u8(4);
-        w.string(text);
-      });
+      await peer.define(++number, DEFINITION.PUBLIC_CLASS, text);
       for (const kind of [tag.INSTANCE, tag.CUSTOM]) {
         const { message } = await peer.failure({
           base: base.root,

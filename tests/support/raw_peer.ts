@@ -68,6 +68,15 @@ export const base = {
     w.u8(BASE.MODULE);
     w.string(specifier);
   },
+  value: (value: unknown): Write => (w) => {
+    w.u8(BASE.VALUE);
+    writeValue(w, value);
+  },
+  source: (source: string, variables: unknown = {}): Write => (w) => {
+    w.u8(BASE.SOURCE);
+    w.string(source);
+    writeValue(w, variables);
+  },
 };
 
 /** References as values. */
@@ -221,6 +230,25 @@ export class RawPeer {
     return this.send(messageFrame(kind, write));
   }
 
+  /** Sends a DEFINE. */
+  define(number: number, kind: number, text: string): Promise<void> {
+    return this.message(MESSAGE.DEFINE, (w) => {
+      w.varint(number);
+      w.u8(kind);
+      w.string(text);
+    });
+  }
+
+  /** Sends a FETCH and gives what comes in a MODULES message: bytes or an error. */
+  async fetched(request: number, url: string): Promise<unknown> {
+    await this.message(MESSAGE.FETCH, (w) => {
+      w.varint(request);
+      w.string(url);
+    });
+    const { value } = await this.got(({ kind, number }) => kind === MESSAGE.MODULES && number === request, "modules");
+    return value;
+  }
+
   /** Sends superblock and hello, and waits until the other side is ready. */
   async greet(hello: object = {}): Promise<void> {
     await this.send(superblock());
@@ -345,7 +373,7 @@ export const HELLO = {
   version: "1",
   across: "0",
   timeout: 60_000,
-  modules: false,
+  modules: true,
   calls: true,
 };
 
