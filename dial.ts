@@ -10,6 +10,7 @@ import { ModuleGraph } from "./modules/graph.ts";
 import { prepare, scanImports } from "./modules/imports.ts";
 import { Options } from "./protocol/options.ts";
 import { provide } from "./session/provision.ts";
+import { startTrace } from "./session/trace.ts";
 import { processWire } from "./transports/child.ts";
 import { commandWire } from "./transports/command.ts";
 import { stdioWire } from "./transports/stdio.ts";
@@ -20,7 +21,7 @@ import { provideWires } from "./wires.ts";
 function selfUrls(): ReadonlyMap<string, string> {
   const urls = new Map<string, string>();
   if (/^(?:file|https?):/.test(import.meta.url)) {
-    for (const [file, name] of [["mod.ts", ""], ["cli.ts", "/cli"]]) {
+    for (const [file, name] of [["mod.ts", ""], ["cli.ts", "/cli"], ["logging.ts", "/logging"]]) {
       urls.set(new URL(file!, import.meta.url).href, `@x/across${name}`);
     }
   }
@@ -55,3 +56,5 @@ provide({
   kernelSource,
   entrySource,
 });
+
+startTrace();

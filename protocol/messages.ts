@@ -21,6 +21,7 @@ export const MESSAGE: {
   readonly BLOB: 13;
   readonly GOODBYE: 14;
   readonly STREAM: 15;
+  readonly LOG: 16;
 } = {
   /** What the sender is and accepts: the first message of each side, one value. */
   HELLO: 1,
@@ -50,6 +51,8 @@ export const MESSAGE: {
   GOODBYE: 14,
   /** Traffic of one stream: number, what (`STREAM`), value. */
   STREAM: 15,
+  /** Log records: one value, a list. */
+  LOG: 16,
 };
 
 /** What a definition's text is. */

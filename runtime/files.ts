@@ -36,6 +36,12 @@ export async function realPath(url: string): Promise<string> {
   return deno ? await deno.realPath(new URL(url)) : await (await files()).realpath(new URL(url));
 }
 
+/** Adds text to the end of a file, which is made if there is none, before it returns. */
+export function appendText(path: string, text: string): void {
+  if (deno) return deno.writeTextFileSync(path, text, { append: true });
+  (builtin("node:fs") as { appendFileSync(path: string, text: string): void }).appendFileSync(path, text);
+}
+
 /** The working directory. */
 export function workingDirectory(): string {
   return deno ? deno.cwd() : (nodeProcess as { cwd?(): string } | undefined)?.cwd?.() ?? "/";

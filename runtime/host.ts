@@ -67,6 +67,12 @@ export function builtin<T>(name: string): T | Promise<T> {
   });
 }
 
+/** Gives a built-in module at once, whatever loading it costs; undefined where there are none. */
+export function builtinNow<T>(name: string): T | undefined {
+  const process = (globalThis as unknown as { process?: HostProcess }).process;
+  return process?.getBuiltinModule?.(name) as T | undefined;
+}
+
 /** A new `AsyncLocalStorage`; in Deno the first one loads 6 ms of code, so it comes as a promise there. */
 export function asyncStorage<T>(): AsyncStorage<T> | Promise<AsyncStorage<T>> {
   type Hooks = { AsyncLocalStorage: new () => AsyncStorage<T> };
@@ -104,6 +110,12 @@ export function execPath(): string | undefined {
 /** Ends this process now. */
 export function exit(code = 0): never {
   return (deno ?? nodeProcess!).exit(code);
+}
+
+/** Calls something when this process ends by itself. */
+export function atExit(callback: () => void): void {
+  if (deno) globalThis.addEventListener("unload", callback);
+  else (nodeProcess as { on?(event: string, listener: () => void): void } | undefined)?.on?.("exit", callback);
 }
 
 /**

@@ -37,8 +37,8 @@ const LAYERS: readonly Layer[] = [
   { name: "boot", files: /^bios\/boot\.ts$/, imports: CORE },
   { name: "dial", files: /^dial\.ts$/, imports: CORE },
   { name: "mod", files: /^mod\.ts$/, imports: [...CORE, "dial"] },
-  // Everything else is built on the public face alone.
-  { name: "logging", files: /^logging\.ts$|^logging\//, imports: ["mod"] },
+  // Everything else is built on the public face alone, but for the one message that carries log records.
+  { name: "logging", files: /^logging\.ts$|^logging\//, imports: ["mod", "session", "runtime"] },
   { name: "servers", files: /^servers\/|^servers\.ts$/, imports: ["mod", "logging"] },
   { name: "gateways", files: /^gateways\/|^gateways\.ts$/, imports: ["mod", "servers"] },
   { name: "objects", files: /^objects\/|^objects\.ts$/, imports: ["mod"] },

@@ -1,5 +1,6 @@
 /**
- * What across says about itself, on stderr: nothing by default, and never a payload.
+ * What across says about itself: nothing by default, on stderr unless the program says otherwise, and never a payload. Traces of messages are written
+ * elsewhere (`trace.ts`); here is where they are told of them.
  *
  * @module
  */
@@ -8,18 +9,21 @@ import { pid, writeStderr } from "../runtime/host.ts";
 
 /** 0: nothing, 1: what happens to connections, 2: each message, too. */
 let level: 0 | 1 | 2 = 0;
+let say: (text: string) => void = writeStderr;
 
 /**
- * Sets how much across says about itself on stderr.
+ * Sets how much across says about itself. Ends that are booted from now on do the same.
  *
  * @param wanted 0: nothing, 1: what happens to connections, warnings and errors, 2: each message with its kind and size, too.
+ * @param sink Gets each line, without its end, instead of stderr.
  * @throws {RangeError} If it is something else.
  */
-export function setDebugLevel(wanted: 0 | 1 | 2): void {
+export function setDebugLevel(wanted: 0 | 1 | 2, sink?: (line: string) => void): void {
   if (wanted !== 0 && wanted !== 1 && wanted !== 2) {
     throw new RangeError(`Cannot use ${String(wanted)} as debug level: it takes 0, 1 or 2`);
   }
   level = wanted;
+  say = sink ? (text) => sink(text.slice(0, -1)) : writeStderr;
 }
 
 /** The current level. */
@@ -29,5 +33,33 @@ export function debugLevel(): 0 | 1 | 2 {
 
 /** Says something, if the level is high enough. */
 export function debug(at: 1 | 2, text: () => string): void {
-  if (level >= at) writeStderr(`across ${pid() ?? ""}: ${text()}\n`);
+  if (level >= at) say(`across ${pid() ?? ""}: ${text()}\n`);
+}
+
+/** Is told of each message: which session it belongs to, whether we sent it, its kind, its size in bytes, and the number behind its kind. */
+export type Observer = (session: object, sent: boolean, kind: number, bytes: number, id: number) => void;
+
+let observer: Observer | undefined;
+
+/** Has each message of each connection told to `wanted`, too. */
+export function observeMessages(wanted: Observer): void {
+  observer = wanted;
+}
+
+/** Whether anybody wants to know of messages. */
+export function isObserved(): boolean {
+  return observer !== undefined || level === 2;
+}
+
+/** Tells of a message that begins with its kind at `start`, if anybody wants to know. */
+export function observe(session: object, sent: boolean, bytes: Uint8Array, start: number, end: number): void {
+  const kind = bytes[start]!;
+  debug(2, () => `${sent ? "sent" : "received"} message of kind ${kind}, ${end - start} bytes`);
+  if (!observer) return;
+  let id = 0;
+  for (let at = start + 1, factor = 1; at < end && factor < 2 ** 49; at++, factor *= 128) {
+    id += (bytes[at]! & 127) * factor;
+    if (bytes[at]! < 128) break;
+  }
+  observer(session, sent, kind, end - start, id);
 }

@@ -9,9 +9,11 @@ import { Encoder } from "../protocol/encoder.ts";
 import { OperationError } from "../protocol/errors.ts";
 import type { EncodeContext } from "../protocol/encoder.ts";
 import type { LargeMessage } from "../protocol/outbox.ts";
+import { FRAME_HEADER } from "../protocol/frames.ts";
 import { Outbox } from "../protocol/outbox.ts";
 import type { Writer } from "../protocol/writer.ts";
 import type { Wire } from "../transports/wire.ts";
+import { isObserved, observe } from "./debug.ts";
 
 /**
  * Turns of the microtask queue between the first message and the write. `await` of a result of ours calls its `then` one turn late, and only
@@ -104,6 +106,8 @@ export class Link {
 
   /** Ends the current message, to be sent at the end of the turn. `kept` lives until it has left. */
   commit(start: number, kept?: unknown): LargeMessage | undefined {
+    const { writer } = this;
+    if (isObserved()) observe(this, true, writer.bytes, start + FRAME_HEADER, writer.position);
     if (this.#before.length > 0) start = this.#insert(start);
     this.start = start;
     this.#encoding = false;

@@ -13,11 +13,13 @@ import type { Wire } from "../transports/wire.ts";
 import { Callee } from "./callee.ts";
 import { Caller } from "./caller.ts";
 import { followCalls } from "./context.ts";
-import { debug } from "./debug.ts";
+import { isObserved, observe } from "./debug.ts";
 import { Definitions } from "./definitions.ts";
 import { Exchange } from "./exchange.ts";
 import { Link } from "./link.ts";
 import type { ConnectionStatus } from "./peer.ts";
+import type { RecordsContext } from "./records.ts";
+import { carryRecords, recordsArrived, recordsOver } from "./records.ts";
 import { References } from "./references.ts";
 import { withoutOwnFrames } from "./stacks.ts";
 import { ignore } from "./waiting.ts";
@@ -64,6 +66,7 @@ export class Parts {
   readonly #init: PartsInit;
   readonly #reader = new Reader();
   readonly #decoder: Decoder;
+  readonly #records: RecordsContext;
   /** Messages that came while something was loaded that they need. */
   #stalled: (() => void)[] | undefined;
   /** What is sent goes through it. */
@@ -146,6 +149,20 @@ export class Parts {
         return init.over;
       },
     });
+    this.#records = {
+      link,
+      decoder,
+      references,
+      connection,
+      get peer() {
+        return init.peer;
+      },
+      get over() {
+        return init.over;
+      },
+      leaving: new Set(),
+    };
+    carryRecords(this.#records);
     link.beforeFlush = () => this.caller.settleTurn();
   }
 
@@ -172,7 +189,7 @@ export class Parts {
     if (this.#stalled && kind !== MESSAGE.RESULT && kind !== MESSAGE.FAILURE && kind !== MESSAGE.MODULES) {
       return again();
     }
-    debug(2, () => `received message of kind ${kind}, ${end - start} bytes, ${segments.length} segments`);
+    if (isObserved()) observe(this.link, false, bytes, start, end);
     const reader = this.#reader;
     reader.reset(bytes, start + 1, end);
     this.#decoder.begin(segments);
@@ -215,6 +232,8 @@ export class Parts {
         return this.exchange.arrived(reader);
       case MESSAGE.BLOB:
         return this.references.blobArrived(reader.varint(), this.#decoder.value(reader));
+      case MESSAGE.LOG:
+        return recordsArrived(this.#records, reader);
     }
     throw new ProtocolError(`Cannot take a message of kind ${kind}`);
   }
@@ -260,6 +279,7 @@ export class Parts {
     this.callee.clear(error);
     this.references.clear(error);
     this.exchange.clear(error);
+    recordsOver(this.#records);
     return told;
   }
 }

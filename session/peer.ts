@@ -6,6 +6,7 @@
 
 import { ProtocolError } from "../protocol/errors.ts";
 import { VERSION } from "../protocol/version.ts";
+import { debugLevel } from "./debug.ts";
 import { hostName, pid, runtime, runtimeVersion } from "../runtime/host.ts";
 
 /** What the peer said about itself. */
@@ -30,6 +31,8 @@ export interface Hello extends PeerInfo {
   readonly modules: boolean;
   /** Whether the sender runs what it is asked to. */
   readonly calls: boolean;
+  /** How much the sender says about itself, see `setDebugLevel()`. An end that it booted does the same. */
+  readonly debug: 0 | 1 | 2;
 }
 
 /** Our own hello. */
@@ -44,6 +47,7 @@ export function makeHello(timeout: number, modules: boolean, calls: boolean): He
     timeout,
     modules,
     calls,
+    debug: debugLevel(),
   };
 }
 
@@ -53,7 +57,7 @@ export function makeHello(timeout: number, modules: boolean, calls: boolean): He
  * @throws {ProtocolError} If it is none.
  */
 export function readHello(value: unknown): Hello {
-  const { timeout, modules, calls, runtime, version, across, pid, host } = Object(value) as Partial<Hello>;
+  const { timeout, modules, calls, runtime, version, across, pid, host, debug } = Object(value) as Partial<Hello>;
   if (typeof timeout !== "number" || !(timeout >= 1) || typeof runtime !== "string" || typeof version !== "string") {
     throw new ProtocolError("The peer's hello makes no sense");
   }
@@ -66,11 +70,14 @@ export function readHello(value: unknown): Hello {
     timeout,
     modules: modules === true,
     calls: calls === true,
+    debug: debug === 1 || debug === 2 ? debug : 0,
   };
 }
 
 /** What of a hello is of interest to programs. */
-export function peerInfo({ timeout: _timeout, modules: _modules, calls: _calls, ...peer }: Hello): PeerInfo {
+export function peerInfo(
+  { timeout: _timeout, modules: _modules, calls: _calls, debug: _debug, ...peer }: Hello,
+): PeerInfo {
   return peer;
 }
 

@@ -12,7 +12,7 @@ import type { Options } from "../protocol/options.ts";
 import { bootBytes, Opening, superblock } from "../protocol/superblock.ts";
 import type { Wire } from "../transports/wire.ts";
 import type { Caller } from "./caller.ts";
-import { debug } from "./debug.ts";
+import { debug, setDebugLevel } from "./debug.ts";
 import type { Exportable } from "./exchange.ts";
 import { Heartbeat } from "./heartbeat.ts";
 import { Hold } from "./hold.ts";
@@ -198,7 +198,8 @@ export class Session {
   };
 
   #greeted(value: unknown): void {
-    const { timeout, modules, runtime, version } = this.#hello = readHello(value);
+    const { timeout, modules, runtime, version, debug: level } = this.#hello = readHello(value);
+    if (this.#init.booted && level) setDebugLevel(level);
     debug(1, () => `connected to ${peerName(this.#hello)}, ${runtime} ${version}`);
     // Not before the first answers have left: the first timer of a process costs it some milliseconds.
     this.#link.drained().then(() => {
