@@ -5,12 +5,11 @@
  */
 
 import type { SshInit } from "./bios/ssh.ts";
-import { LIMITS } from "./protocol/limits.ts";
 import { ACTION, BASE } from "./protocol/messages.ts";
 import type { OptionsInit } from "./protocol/options.ts";
+import type { SocketLike } from "./runtime/sockets.ts";
 import type { ChildLike } from "./runtime/spawn.ts";
 import type { Base } from "./session/caller.ts";
-import { currentCall } from "./session/context.ts";
 import type { Exportable } from "./session/exchange.ts";
 import { faceOf, RemoteFace, ResultFace } from "./session/faces.ts";
 import type { ConnectionStatus } from "./session/peer.ts";
@@ -37,11 +36,12 @@ const COMMAND_OPTIONS = ["cwd", "env", "clearEnv", "stderr"];
 const SSH_OPTIONS = [...COMMAND_OPTIONS, "runtime", "sshCommand", "sshArgs", "permissions"];
 
 /** What is known of a connection besides its options. */
-type Kind = Pick<SessionInit, "wire" | "acceptCalls"> & Partial<Pick<SessionInit, "booted" | "steady">>;
+export type Kind = Pick<SessionInit, "wire" | "acceptCalls"> & Partial<Pick<SessionInit, "booted" | "steady">>;
 
-// Not public: what the constructor is for others in this file, and the session of a connection.
-let openConnection: (options: SessionOptions, kind: Kind) => Connection;
-let sessionOf: (connection: Connection) => Session;
+/** The constructor, which users have no use for. */
+export let openConnection: (options: SessionOptions, kind: Kind) => Connection;
+/** The session of a connection. */
+export let sessionOf: (connection: Connection) => Session;
 
 /**
  * A connection to another JavaScript process, in which it runs code.
@@ -69,6 +69,55 @@ export class Connection implements AsyncDisposable {
 
   private constructor(options: SessionOptions, kind: Kind) {
     this.#session = new Session({ booted: false, steady: false, ...kind, options, connection: this });
+  }
+
+  /**
+   * Connects to a server over TCP. All addresses of the host are tried.
+   *
+   * @param host A name or address, also of IPv6.
+   * @param port The port.
+   * @param options See {@linkcode OptionsInit}; `acceptCalls` is false by default.
+   * @throws {TypeError} If the host is no host.
+   * @throws {RangeError} If the port is no port.
+   */
+  static fromTcp(host: string, port: number, options: OptionsInit = {}): Connection {
+    return open(options, [], false, (wires) => wires.tcp(host, port));
+  }
+
+  /**
+   * Connects to a server that listens on a Unix socket.
+   *
+   * @param path Where the socket is.
+   * @param options See {@linkcode OptionsInit}; `acceptCalls` is false by default.
+   * @throws {TypeError} If the path is no path.
+   */
+  static fromUnix(path: string, options: OptionsInit = {}): Connection {
+    return open(options, [], false, (wires) => wires.unix(path));
+  }
+
+  /**
+   * Connects over a socket that is connected already, as a listener accepts it. The connection owns it from then on.
+   *
+   * @param socket A `Deno.Conn`, or a socket of `node:net` or `node:tls`.
+   * @param options See {@linkcode OptionsInit}; `acceptCalls` is true by default.
+   * @throws {TypeError} If it is not a socket.
+   *
+   * @example A server and its client
+   * ```ts
+   * import { Connection } from "@x/across";
+   * import { assertEquals } from "@std/assert";
+   *
+   * using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+   * const serving = listener.accept().then((socket) => Connection.fromSocket(socket).wait());
+   *
+   * const conn = Connection.fromTcp("127.0.0.1", listener.addr.port);
+   * assertEquals(await conn.call((a: number, b: number) => a + b, 1, 2), 3);
+   * await conn.close();
+   * await serving;
+   * ```
+   */
+  static fromSocket(socket: SocketLike, options: OptionsInit = {}): Connection {
+    return open(options, [], true, (wires) => wires.socket(socket));
   }
 
   /**
@@ -346,55 +395,4 @@ function open(
     acceptCalls: options.acceptCalls ?? acceptCalls,
     steady,
   });
-}
-
-/**
- * Connects a process that a BIOS booted to the one that sent it the kernel. For `bios/boot.ts`.
- *
- * @param wire Its standard input and output.
- */
-export function bootedConnection(wire: Wire): {
-  readonly connection: Connection;
-  /** Asks the peer for another part of across. */
-  readonly entry: (name: string) => Promise<string>;
-  /** Resolves when the first answers have left, with the peer's timeout. */
-  readonly served: Promise<number>;
-} {
-  const options = { timeout: 60_000, acceptExportedModules: true, maxMessageSize: LIMITS.messageSize };
-  const connection = openConnection(options, { wire, acceptCalls: true, steady: true, booted: true });
-  const session = sessionOf(connection);
-  return { connection, entry: (name) => session.entry(name), served: session.served };
-}
-
-/**
- * The connection that the call came over that is running, also behind `await`.
- *
- * @throws {Error} If this is not a part of a call.
- */
-export function getConnection(): Connection {
-  const call = currentCall();
-  if (!call) throw new Error("Cannot tell the connection as no call from a peer is running");
-  return call.connection as Connection;
-}
-
-/**
- * The signal of the call that is running: aborted when the caller cancels it or is gone.
- *
- * @throws {Error} If this is not a part of a call.
- */
-export function getCallSignal(): AbortSignal {
-  const call = currentCall();
-  if (!call) throw new Error("Cannot tell the signal as no call from a peer is running");
-  return call.signal;
-}
-
-/**
- * The connection that a proxy, path or result belongs to.
- *
- * @throws {TypeError} If it is none.
- */
-export function getProxyConnection(proxy: object): Connection {
-  const face = faceOf(proxy);
-  if (!face) throw new TypeError("Cannot tell the connection of something that is not a proxy");
-  return face.operator.connection as Connection;
 }

@@ -13,6 +13,7 @@ import { provide } from "./session/provision.ts";
 import { startTrace } from "./session/trace.ts";
 import { processWire } from "./transports/child.ts";
 import { commandWire } from "./transports/command.ts";
+import { socketWire, tcpWire, unixWire } from "./transports/socket.ts";
 import { stdioWire } from "./transports/stdio.ts";
 import { pipesWire, transportWire } from "./transports/web_streams.ts";
 import { provideWires } from "./wires.ts";
@@ -30,6 +31,9 @@ function selfUrls(): ReadonlyMap<string, string> {
 
 provideWires({
   options: (init, foreign) => init instanceof Options ? init : new Options(init, foreign),
+  tcp: tcpWire,
+  unix: unixWire,
+  socket: socketWire,
   pipes: pipesWire,
   stdio: () => stdioWire(),
   command(args, init) {

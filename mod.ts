@@ -16,7 +16,8 @@
 
 import "./dial.ts";
 
-export { Connection, getCallSignal, getConnection, getProxyConnection } from "./connection.ts";
+export { Connection } from "./connection.ts";
+export { getCallSignal, getConnection, getProxyConnection } from "./current.ts";
 export type { ConnectionStatus, PeerInfo } from "./session/peer.ts";
 export type { Exportable } from "./session/exchange.ts";
 export { Options } from "./protocol/options.ts";
@@ -28,6 +29,7 @@ export type { Permissions } from "./bios/command.ts";
 export type { SshInit } from "./bios/ssh.ts";
 export type { CommandInit } from "./transports/command.ts";
 export type { ChildLike, DenoChildLike, NodeChildLike, SpawnInit } from "./runtime/spawn.ts";
+export type { DenoConnLike, NodeSocketLike, SocketLike } from "./runtime/sockets.ts";
 export type { Transport } from "./transports/web_streams.ts";
 export { copy, del, has, isProxy, keep, ref, release, set, ship } from "./session/handling.ts";
 export type { Target } from "./session/handling.ts";

@@ -6,6 +6,7 @@
 
 import type { SshInit } from "./bios/ssh.ts";
 import type { Options, OptionsInit } from "./protocol/options.ts";
+import type { SocketLike } from "./runtime/sockets.ts";
 import type { ChildLike } from "./runtime/spawn.ts";
 import type { CommandInit } from "./transports/command.ts";
 import type { Transport } from "./transports/web_streams.ts";
@@ -15,6 +16,12 @@ import type { Wire } from "./transports/wire.ts";
 export interface Wires {
   /** Checks options, of which `foreign` belong to the factory. */
   options(init: OptionsInit, foreign: readonly string[]): Options;
+  /** For `Connection.fromTcp()`. */
+  tcp(host: string, port: number): Wire;
+  /** For `Connection.fromUnix()`. */
+  unix(path: string): Wire;
+  /** For `Connection.fromSocket()`. */
+  socket(socket: SocketLike): Wire;
   /** For `Connection.fromPipes()`. */
   pipes(readable: ReadableStream<Uint8Array>, writable: WritableStream<Uint8Array>): Wire;
   /** For `Connection.fromStdio()`. */

@@ -5,7 +5,8 @@
  * @module
  */
 
-import { bootedConnection } from "../connection.ts";
+import { openConnection, sessionOf } from "../connection.ts";
+import { LIMITS } from "../protocol/limits.ts";
 import { exit, parentPid, writeStderr } from "../runtime/host.ts";
 import { startWatchdog } from "../runtime/watchdog.ts";
 import { stdioWire } from "../transports/stdio.ts";
@@ -25,10 +26,12 @@ export interface BootInit {
 export function boot({ payload, input, output }: BootInit): void {
   const parent = parentPid();
   const wire = stdioWire({ input, output });
-  const { connection, entry, served } = bootedConnection(wire);
-  setPayload({ kernel: payload, entry });
+  const options = { timeout: 60_000, acceptExportedModules: true, maxMessageSize: LIMITS.messageSize };
+  const connection = openConnection(options, { wire, acceptCalls: true, steady: true, booted: true });
+  const session = sessionOf(connection);
+  setPayload({ kernel: payload, entry: (name) => session.entry(name) });
   // Once the first answers have left, as it takes the main thread some time.
-  served.then((peerTimeout) => {
+  session.served.then((peerTimeout) => {
     if (parent === undefined) return;
     const heartbeat = { fd: wire.output, interval: peerTimeout / 2, lock: wire.share() };
     startWatchdog({ parent, ...(peerTimeout < Infinity ? { heartbeat } : {}) });

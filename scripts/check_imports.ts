@@ -34,9 +34,10 @@ const LAYERS: readonly Layer[] = [
     files: /^connection\.ts$/,
     imports: CORE.filter((name) => name !== "connection"),
   },
+  { name: "current", files: /^current\.ts$/, imports: ["connection", "session"] },
   { name: "boot", files: /^bios\/boot\.ts$/, imports: CORE },
   { name: "dial", files: /^dial\.ts$/, imports: CORE },
-  { name: "mod", files: /^mod\.ts$/, imports: [...CORE, "dial"] },
+  { name: "mod", files: /^mod\.ts$/, imports: [...CORE, "current", "dial"] },
   // Everything else is built on the public face alone, but for the one message that carries log records.
   { name: "logging", files: /^logging\.ts$|^logging\//, imports: ["mod", "session", "runtime"] },
   { name: "servers", files: /^servers\/|^servers\.ts$/, imports: ["mod", "logging"] },

@@ -7,7 +7,8 @@
 import type { ChildLike, DenoChildLike, NodeChildLike } from "../runtime/spawn.ts";
 import { killProcess } from "../runtime/spawn.ts";
 import type { Sink, Source } from "./join.ts";
-import { ignore, joinWire, lateWire } from "./join.ts";
+import { ignore, joinWire } from "./join.ts";
+import { lateWire } from "./late.ts";
 import type { NodeReadable, NodeWritable } from "./node_streams.ts";
 import { nodeSink, nodeSource } from "./node_streams.ts";
 import { webSink, webSource } from "./web_streams.ts";

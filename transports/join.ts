@@ -95,38 +95,3 @@ export function joinWire(source: Source, sink: Sink, behind: Partial<Wire> = {})
     ...behind,
   };
 }
-
-/**
- * A wire that is still being opened: what is asked of it waits until it is.
- *
- * @param opening Gives the wire, or rejects with what kept it from opening.
- * @returns a wire in its place
- */
-export function lateWire(opening: Promise<Wire>): Wire {
-  let wire: Wire | undefined;
-  let last: ((wire: Wire) => void) | undefined;
-  const opened = opening.then((it) => {
-    wire = it;
-    last?.(it);
-    return it.opened;
-  });
-  opened.catch(ignore);
-  /** Before it is open only the last word counts: whether it is to be held, or that it is not wanted any more. */
-  const tell = (what: (wire: Wire) => void) => wire ? what(wire) : last = what;
-  let aborted = false;
-  return {
-    opened,
-    start: (receiver) => void opened.then(() => wire!.start(receiver), (error) => receiver.end(error)),
-    write: (chunk) => wire ? wire.write(chunk) : opened.then(() => wire!.write(chunk)),
-    end: () => opened.then(() => wire!.end()).catch(ignore),
-    abort(reason) {
-      aborted = true;
-      tell((it) => it.abort(reason));
-    },
-    hold(on) {
-      if (!aborted) tell((it) => it.hold(on));
-    },
-    closed: opening.then((it) => it.closed, () => undefined),
-    describe: () => wire?.describe?.() ?? "",
-  };
-}

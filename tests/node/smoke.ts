@@ -3,6 +3,10 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { rmSync } from "node:fs";
+import { createServer } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
+import { tmpdir } from "node:os";
 import process from "node:process";
 import { test } from "node:test";
 import { biosCommand, Connection, DisconnectError, getConnection, OperationError } from "../../mod.ts";
@@ -118,6 +122,29 @@ test("the peer may not call back on its own", () =>
     assert.throws(() => getConnection(), Error);
     assert.equal(new OperationError("x").name, "OperationError");
   }));
+
+for (const kind of ["TCP", "a Unix socket"]) {
+  test(`fromSocket() is reached over ${kind}`, async () => {
+    const ends: Connection[] = [];
+    const server = createServer((socket: Socket) => ends.push(Connection.fromSocket(socket)));
+    const path = `${tmpdir()}/across-${process.pid}.sock`;
+    await new Promise<void>((resolve) =>
+      kind === "TCP" ? server.listen(0, "localhost", resolve) : server.listen(path, resolve)
+    );
+    const conn = kind === "TCP"
+      ? Connection.fromTcp("localhost", (server.address() as AddressInfo).port)
+      : Connection.fromUnix(path);
+    assert.equal(await conn.call((n: number) => n + 1, 41), 42);
+    await conn.close();
+    for (const end of ends) await end.close();
+    await new Promise((resolve) => server.close(resolve));
+    const failed = kind === "TCP"
+      ? Connection.fromTcp("localhost", (server.address() as AddressInfo | null)?.port ?? 1)
+      : Connection.fromUnix(path);
+    await assert.rejects(failed.ready(), /^Error: Cannot connect to .*(?:ECONNREFUSED|ENOENT|Failed to connect)/);
+    rmSync(path, { force: true });
+  });
+}
 
 test("nothing is left behind", { skip: process.platform !== "linux" }, () => {
   const children = execFileSync("ps", ["-o", "pid=,stat=,args=", "--ppid", String(process.pid)], { encoding: "utf8" });

@@ -1,0 +1,100 @@
+// Connection.fromTcp(), fromUnix() and fromSocket(): what is particular to sockets. What all transports have in common is in
+// transports_conformance_test.ts.
+
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { Connection } from "../mod.ts";
+import { noLeaks } from "./support/leaks.ts";
+
+const serve = async (listener: Deno.Listener): Promise<void> => {
+  await Connection.fromSocket(await listener.accept()).wait();
+};
+
+Deno.test(
+  "fromTcp() reaches fromSocket() over IPv4, IPv6 and by name",
+  noLeaks(async () => {
+    for (
+      const [listening, dialled] of [["127.0.0.1", "127.0.0.1"], ["::1", "::1"], ["::1", "[::1]"], [
+        "127.0.0.1",
+        "localhost",
+      ]]
+    ) {
+      using listener = Deno.listen({ hostname: listening!, port: 0 });
+      const serving = serve(listener);
+      const conn = await Connection.fromTcp(dialled!, listener.addr.port).ready();
+      assertEquals(await conn.call((n: number) => n + 1, 41), 42);
+      await conn.close();
+      await serving;
+    }
+  }),
+);
+
+Deno.test(
+  "fromUnix() reaches fromSocket()",
+  noLeaks(async () => {
+    const path = await Deno.makeTempFile();
+    await Deno.remove(path);
+    using listener = Deno.listen({ transport: "unix", path });
+    const serving = serve(listener);
+    const conn = Connection.fromUnix(path);
+    assertEquals(await conn.call((n: number) => n + 1, 41), 42);
+    await conn.close();
+    await serving;
+    await Deno.remove(path);
+  }),
+);
+
+Deno.test("fromTcp() and fromUnix() reject ready() with the system's reason", async () => {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr;
+  listener.close();
+  const refused = await assertRejects(
+    () => Connection.fromTcp("localhost", port).ready(),
+    Deno.errors.ConnectionRefused,
+  );
+  assert(refused.message.startsWith(`Cannot connect to localhost:${port}: Connection refused`), refused.message);
+  assertEquals((refused as Error & { code?: string }).code, "ECONNREFUSED");
+  const missing = await assertRejects(() => Connection.fromUnix("/nowhere/socket").ready(), Deno.errors.NotFound);
+  assert(missing.message.startsWith("Cannot connect to /nowhere/socket: No such file"), missing.message);
+  assertEquals((missing as Error & { code?: string }).code, "ENOENT");
+});
+
+Deno.test("fromTcp(), fromUnix() and fromSocket() refuse what makes no sense", () => {
+  assertThrows(() => Connection.fromTcp("", 1), TypeError, "without a host");
+  for (const port of [0, -1, 1.5, 65536, NaN, "80" as unknown as number]) {
+    assertThrows(() => Connection.fromTcp("127.0.0.1", port), RangeError, `Cannot connect to port ${port}`);
+  }
+  assertThrows(() => Connection.fromUnix(""), TypeError, "without a path");
+  assertThrows(() => Connection.fromSocket({} as Deno.Conn), TypeError, "not a socket");
+  assertThrows(() => Connection.fromTcp("127.0.0.1", 1, { timeOut: 1 } as object), TypeError, `"timeOut"`);
+});
+
+Deno.test(
+  "the one who dials accepts no calls, the one who is dialled does",
+  noLeaks(async () => {
+    using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const accepted = listener.accept().then((socket) => Connection.fromSocket(socket));
+    const conn = await Connection.fromTcp("127.0.0.1", listener.addr.port).ready();
+    const other = await accepted;
+    await assertRejects(() => Promise.resolve(other.call((n: number) => n, 1)), Error, "acceptCalls");
+    assertEquals(await conn.call((n: number) => n, 1), 1);
+    await conn.close();
+    await other.close();
+  }),
+);
+
+Deno.test(
+  "fromSocket() takes sockets of node:net under Deno",
+  noLeaks(async () => {
+    const { connect, createServer } = await import("node:net");
+    const accepted = Promise.withResolvers<Connection>();
+    const server = createServer((socket) => accepted.resolve(Connection.fromSocket(socket)));
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const { port } = server.address() as { port: number };
+    const conn = Connection.fromSocket(connect(port, "127.0.0.1"), { acceptCalls: false });
+    assertEquals(await conn.call((n: number) => n + 1, 1), 2);
+    const other = await accepted.promise;
+    await conn.close();
+    await other.close();
+    await new Promise((resolve) => server.close(resolve));
+  }),
+);
