@@ -9,6 +9,7 @@ import { ACTION, BASE } from "./protocol/messages.ts";
 import type { OptionsInit } from "./protocol/options.ts";
 import type { SocketLike } from "./runtime/sockets.ts";
 import type { ChildLike } from "./runtime/spawn.ts";
+import type { TlsInit } from "./runtime/tls.ts";
 import type { Base } from "./session/caller.ts";
 import type { Exportable } from "./session/exchange.ts";
 import { faceOf, RemoteFace, ResultFace } from "./session/faces.ts";
@@ -33,6 +34,7 @@ import type { Wires } from "./wires.ts";
 import { wires } from "./wires.ts";
 
 const COMMAND_OPTIONS = ["cwd", "env", "clearEnv", "stderr"];
+const TLS_OPTIONS = ["caCerts", "serverName", "cert", "key"];
 const SSH_OPTIONS = [...COMMAND_OPTIONS, "runtime", "sshCommand", "sshArgs", "permissions"];
 
 /** What is known of a connection besides its options. */
@@ -82,6 +84,19 @@ export class Connection implements AsyncDisposable {
    */
   static fromTcp(host: string, port: number, options: OptionsInit = {}): Connection {
     return open(options, [], false, (wires) => wires.tcp(host, port));
+  }
+
+  /**
+   * Connects to a server over TLS, whose certificate is checked.
+   *
+   * @param host A name or address.
+   * @param port The port.
+   * @param options See {@linkcode OptionsInit} and {@linkcode TlsInit}; `acceptCalls` is false by default.
+   * @throws {TypeError} If the host is no host, or an option makes no sense.
+   * @throws {RangeError} If the port is no port.
+   */
+  static fromTls(host: string, port: number, options: OptionsInit & TlsInit = {}): Connection {
+    return open(options, TLS_OPTIONS, false, (wires) => wires.tls(host, port, options));
   }
 
   /**

@@ -15,6 +15,7 @@ import { processWire } from "./transports/child.ts";
 import { commandWire } from "./transports/command.ts";
 import { socketWire, tcpWire, unixWire } from "./transports/socket.ts";
 import { stdioWire } from "./transports/stdio.ts";
+import { tlsWire } from "./transports/tls.ts";
 import { pipesWire, transportWire } from "./transports/web_streams.ts";
 import { provideWires } from "./wires.ts";
 
@@ -32,6 +33,7 @@ function selfUrls(): ReadonlyMap<string, string> {
 provideWires({
   options: (init, foreign) => init instanceof Options ? init : new Options(init, foreign),
   tcp: tcpWire,
+  tls: tlsWire,
   unix: unixWire,
   socket: socketWire,
   pipes: pipesWire,

@@ -30,6 +30,7 @@ export type { SshInit } from "./bios/ssh.ts";
 export type { CommandInit } from "./transports/command.ts";
 export type { ChildLike, DenoChildLike, NodeChildLike, SpawnInit } from "./runtime/spawn.ts";
 export type { DenoConnLike, NodeSocketLike, SocketLike } from "./runtime/sockets.ts";
+export type { TlsInit } from "./runtime/tls.ts";
 export type { Transport } from "./transports/web_streams.ts";
 export { copy, del, has, isProxy, keep, ref, release, set, ship } from "./session/handling.ts";
 export type { Target } from "./session/handling.ts";

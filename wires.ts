@@ -8,6 +8,7 @@ import type { SshInit } from "./bios/ssh.ts";
 import type { Options, OptionsInit } from "./protocol/options.ts";
 import type { SocketLike } from "./runtime/sockets.ts";
 import type { ChildLike } from "./runtime/spawn.ts";
+import type { TlsInit } from "./runtime/tls.ts";
 import type { CommandInit } from "./transports/command.ts";
 import type { Transport } from "./transports/web_streams.ts";
 import type { Wire } from "./transports/wire.ts";
@@ -18,6 +19,8 @@ export interface Wires {
   options(init: OptionsInit, foreign: readonly string[]): Options;
   /** For `Connection.fromTcp()`. */
   tcp(host: string, port: number): Wire;
+  /** For `Connection.fromTls()`. */
+  tls(host: string, port: number, init: TlsInit): Wire;
   /** For `Connection.fromUnix()`. */
   unix(path: string): Wire;
   /** For `Connection.fromSocket()`. */

@@ -58,14 +58,26 @@ interface Address {
   readonly address: string;
 }
 
+/** Who wants a socket. */
+export interface Wanted<T> {
+  /**
+   * Takes the socket, at the very moment that it is connected: the error of what breaks at once has to be heard.
+   *
+   * @param socket The socket.
+   */
+  take(socket: SocketLike): T;
+  /** Says that it is not wanted any more. */
+  readonly signal: AbortSignal;
+}
+
 /** How long one address may take before the next one is tried as well, in milliseconds (RFC 8305). */
 const STAGGER = 250;
 
-/** Does not wait any longer for a promise than until a signal, and frees what it gives later. */
-function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal, free: (value: T) => void): Promise<T> {
+/** Waits for a connection of Deno's, but not any longer than it is wanted. */
+function denoSocket<T>(connecting: Promise<DenoConnLike>, { take, signal }: Wanted<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-    promise.then((value) => signal.aborted ? free(value) : resolve(value), reject);
+    connecting.then((conn) => signal.aborted ? conn.close() : resolve(take(conn))).catch(reject);
   });
 }
 
@@ -83,14 +95,14 @@ function allErrors(errors: readonly Error[]): Error {
  *
  * @param attempts Begin to connect.
  * @param event What a socket emits when it is ready.
- * @param signal Gives up.
- * @returns the socket
+ * @param wanted Gets the socket.
+ * @returns what became of it
  */
-export function firstOf(
+export function firstOf<T>(
   attempts: readonly (() => ConnectingSocket)[],
   event: "connect" | "secureConnect",
-  signal: AbortSignal,
-): Promise<NodeSocketLike> {
+  { take, signal }: Wanted<T>,
+): Promise<T> {
   return new Promise((resolve, reject) => {
     const open = new Set<NodeSocketLike>();
     const errors: Error[] = [];
@@ -117,7 +129,7 @@ export function firstOf(
         open.delete(socket);
         if (over) return;
         finish();
-        resolve(socket);
+        resolve(take(socket));
       });
       socket.on("error", (error: Error) => {
         if (over) return;
@@ -154,31 +166,29 @@ export async function resolve(host: string): Promise<string[]> {
  *
  * @param host A name or address.
  * @param port The port.
- * @param signal Gives up.
- * @returns the socket
+ * @param wanted Gets the socket.
+ * @returns what became of it
  * @throws {Error} when that fails, as the system says it
  */
-export async function connectTcp(host: string, port: number, signal: AbortSignal): Promise<SocketLike> {
+export async function connectTcp<T>(host: string, port: number, wanted: Wanted<T>): Promise<T> {
+  const { signal } = wanted;
   // Versions of Deno before 2.9 take no notice of the signal, nor of other addresses than the first.
-  if (deno) {
-    const connecting = deno.connect({ hostname: host, port, signal });
-    return await unlessAborted(connecting, signal, (conn) => conn.close());
-  }
+  if (deno) return await denoSocket(deno.connect({ hostname: host, port, signal }), wanted);
   const [{ connect }, addresses] = await Promise.all([builtin<Net>("node:net"), resolve(host)]);
   signal.throwIfAborted();
-  return await firstOf(addresses.map((address) => () => connect({ host: address, port })), "connect", signal);
+  return await firstOf(addresses.map((address) => () => connect({ host: address, port })), "connect", wanted);
 }
 
 /**
  * Connects to a Unix socket.
  *
  * @param path Where it is.
- * @param signal Gives up.
- * @returns the socket
+ * @param wanted Gets the socket.
+ * @returns what became of it
  * @throws {Error} when that fails, as the system says it
  */
-export async function connectUnix(path: string, signal: AbortSignal): Promise<SocketLike> {
-  if (deno) return await unlessAborted(deno.connect({ transport: "unix", path }), signal, (conn) => conn.close());
+export async function connectUnix<T>(path: string, wanted: Wanted<T>): Promise<T> {
+  if (deno) return await denoSocket(deno.connect({ transport: "unix", path }), wanted);
   const { connect } = await builtin<Net>("node:net");
-  return await firstOf([() => connect({ path })], "connect", signal);
+  return await firstOf([() => connect({ path })], "connect", wanted);
 }

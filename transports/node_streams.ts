@@ -42,12 +42,14 @@ function closing(stream: NodeReadable | NodeWritable): Promise<void> {
  */
 export function nodeSource(stream: NodeReadable): Source {
   const closed = closing(stream);
-  stream.on("error", ignore); // also what comes after the end
+  let failure: Error | undefined;
+  // It may break before anybody reads; what comes after the end is of no interest.
+  stream.on("error", (error: Error) => failure ??= error);
   const source = createSource((data) =>
     new Promise<void>((resolve, reject) => {
-      stream.on("error", reject);
-      stream.on("end", resolve);
-      closed.then(resolve);
+      const finish = () => failure ? reject(failure) : resolve();
+      for (const event of ["error", "end"]) stream.on(event, finish);
+      closed.then(finish);
       stream.on("data", (chunk: Uint8Array) => {
         const wait = data(chunk);
         if (!wait) return;

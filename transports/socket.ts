@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { DenoConnLike, SocketLike } from "../runtime/sockets.ts";
+import type { DenoConnLike, SocketLike, Wanted } from "../runtime/sockets.ts";
 import { connectTcp, connectUnix } from "../runtime/sockets.ts";
 import type { Sink } from "./join.ts";
 import { createSource, ignore, joinWire } from "./join.ts";
@@ -102,13 +102,14 @@ export function socketWire(socket: SocketLike): Wire {
  * A wire over a socket that is being connected.
  *
  * @param where What it connects to, for messages.
- * @param connect Connects it, until the signal says otherwise.
+ * @param connect Connects it.
  * @returns the wire; `opened` rejects with the system's reason
  */
-export function connectedWire(where: string, connect: (signal: AbortSignal) => Promise<SocketLike>): Wire {
+export function connectedWire(where: string, connect: (wanted: Wanted<Wire>) => Promise<Wire>): Wire {
   const controller = new AbortController();
-  const opening = connect(controller.signal).then(socketWire, (error) => {
-    throw controller.signal.aborted ? error : connectError(where, error);
+  const { signal } = controller;
+  const opening = connect({ take: socketWire, signal }).catch((error) => {
+    throw signal.aborted ? error : connectError(where, error);
   });
   return lateWire(opening, (reason) => controller.abort(reason));
 }
@@ -153,7 +154,7 @@ export function checkAddress(host: string, port: number): { readonly host: strin
  */
 export function tcpWire(host: string, port: number): Wire {
   const { host: bare, where } = checkAddress(host, port);
-  return connectedWire(where, (signal) => connectTcp(bare, port, signal));
+  return connectedWire(where, (wanted) => connectTcp(bare, port, wanted));
 }
 
 /**
@@ -167,5 +168,5 @@ export function unixWire(path: string): Wire {
   if (typeof path !== "string" || !path) {
     throw new TypeError("Cannot connect without a path: pass that of a Unix socket");
   }
-  return connectedWire(path, (signal) => connectUnix(path, signal));
+  return connectedWire(path, (wanted) => connectUnix(path, wanted));
 }
