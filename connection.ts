@@ -404,10 +404,5 @@ function open(
   makeWire: (wires: Wires) => Wire,
   steady = false,
 ): Connection {
-  const options = wires().options(init, foreign);
-  return openConnection(options, {
-    wire: makeWire(wires()),
-    acceptCalls: options.acceptCalls ?? acceptCalls,
-    steady,
-  });
+  return openConnection(...wires().open(init, foreign, acceptCalls, makeWire, steady));
 }

@@ -9,10 +9,12 @@ import { sshCommand } from "./bios/ssh.ts";
 import { ModuleGraph } from "./modules/graph.ts";
 import { prepare, scanImports } from "./modules/imports.ts";
 import { Options } from "./protocol/options.ts";
+import { SIDE } from "./protocol/proof.ts";
 import { provide } from "./session/provision.ts";
 import { startTrace } from "./session/trace.ts";
 import { processWire } from "./transports/child.ts";
 import { commandWire } from "./transports/command.ts";
+import { provedWire } from "./transports/proof.ts";
 import { socketWire, tcpWire, unixWire } from "./transports/socket.ts";
 import { stdioWire } from "./transports/stdio.ts";
 import { tlsWire } from "./transports/tls.ts";
@@ -31,7 +33,16 @@ function selfUrls(): ReadonlyMap<string, string> {
 }
 
 provideWires({
-  options: (init, foreign) => init instanceof Options ? init : new Options(init, foreign),
+  open(init, foreign, acceptCalls, makeWire, steady) {
+    const options = init instanceof Options ? init : new Options(init, foreign);
+    const { secret, timeout } = options;
+    let wire = makeWire(this);
+    if (secret !== undefined) {
+      const side = wire.accepted ? SIDE.listens : acceptCalls && wire.accepted === undefined ? SIDE.either : SIDE.dials;
+      wire = provedWire(wire, { secret, timeout, side });
+    }
+    return [options, { wire, acceptCalls: options.acceptCalls ?? acceptCalls, steady }];
+  },
   tcp: tcpWire,
   tls: tlsWire,
   unix: unixWire,

@@ -13,10 +13,28 @@ import type { CommandInit } from "./transports/command.ts";
 import type { Transport } from "./transports/web_streams.ts";
 import type { Wire } from "./transports/wire.ts";
 
+/** What is known of a connection besides its options. */
+export interface Kind {
+  readonly wire: Wire;
+  readonly acceptCalls: boolean;
+  readonly steady: boolean;
+}
+
 /** See `dial.ts`, which provides it. */
 export interface Wires {
-  /** Checks options, of which `foreign` belong to the factory. */
-  options(init: OptionsInit, foreign: readonly string[]): Options;
+  /**
+   * Checks options, of which `foreign` belong to the factory, and makes a wire as they say.
+   *
+   * @param acceptCalls What the factory has for `acceptCalls`: false where it is we who dial.
+   * @param steady Whether the wire is the stdio of this process.
+   */
+  open(
+    init: OptionsInit,
+    foreign: readonly string[],
+    acceptCalls: boolean,
+    makeWire: (wires: Wires) => Wire,
+    steady: boolean,
+  ): readonly [options: Options, kind: Kind];
   /** For `Connection.fromTcp()`. */
   tcp(host: string, port: number): Wire;
   /** For `Connection.fromTls()`. */

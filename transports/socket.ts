@@ -21,6 +21,7 @@ interface Tunable {
   setNoDelay?(on: boolean): unknown;
   setKeepAlive?(on: boolean): unknown;
   allowHalfOpen?: boolean;
+  readonly server?: object | null;
   ref?(): unknown;
   unref?(): unknown;
 }
@@ -92,10 +93,11 @@ export function socketWire(socket: SocketLike): Wire {
   setNoDelay?.call(socket, true);
   setKeepAlive?.call(socket, true);
   const hold = (on: boolean) => void (on ? ref : unref)?.call(socket);
-  if (isDeno) return { ...denoWire(socket as DenoConnLike), hold };
+  // Deno does not tell who dialled, Node does: what the listener was.
+  if (isDeno) return { ...denoWire(socket as DenoConnLike), hold, accepted: true };
   const stream = socket as object as NodeReadable & NodeWritable & Tunable;
   stream.allowHalfOpen = true; // otherwise Node ends our direction with the peer's
-  return joinWire(nodeSource(stream), nodeSink(stream), { hold });
+  return joinWire(nodeSource(stream), nodeSink(stream), { hold, accepted: stream.server !== null });
 }
 
 /**

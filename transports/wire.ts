@@ -64,6 +64,8 @@ export interface Wire {
   readonly closed: Promise<WireExit | undefined>;
   /** Rejects with the error that kept the wire from opening; absent where it is open from the start. */
   readonly opened?: Promise<void>;
+  /** Whether it runs over a socket that was accepted, as far as one can tell; absent where the factory tells who dialled. */
+  readonly accepted?: boolean;
   /** Says how it ended for people, as in `Command "ssh" ended with status 255: <the end of its stderr>`. */
   describe?(): string;
 }
