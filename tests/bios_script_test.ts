@@ -87,9 +87,11 @@ const SHELLS = ["sh", "bash", "dash", "zsh", "ksh", "mksh", "fish", "busybox sh"
 
 async function hasShell(shell: string): Promise<boolean> {
   const [program, ...args] = shell.split(" ");
-  const { success } = await new Deno.Command(program!, { args: [...args, "-c", "true"] }).output()
-    .catch(() => ({ success: false }));
-  return success;
+  try {
+    return (await new Deno.Command(program!, { args: [...args, "-c", "true"] }).output()).success;
+  } catch {
+    return false;
+  }
 }
 
 for (const shell of SHELLS) {
