@@ -5,28 +5,17 @@
  */
 
 import type { SshInit } from "./bios/ssh.ts";
-import { ACTION, BASE } from "./protocol/messages.ts";
 import type { OptionsInit } from "./protocol/options.ts";
 import type { SocketLike } from "./runtime/sockets.ts";
 import type { ChildLike } from "./runtime/spawn.ts";
 import type { TlsInit } from "./runtime/tls.ts";
-import type { Base } from "./session/caller.ts";
+import { Calls, CallScope } from "./session/calls.ts";
 import type { Exportable } from "./session/exchange.ts";
-import { faceOf, RemoteFace, ResultFace } from "./session/faces.ts";
 import type { ConnectionStatus } from "./session/peer.ts";
+import type { CallLimits } from "./session/scope.ts";
+import { Scope } from "./session/scope.ts";
 import type { SessionInit, SessionOptions } from "./session/session.ts";
 import { Session } from "./session/session.ts";
-import type {
-  AnyConstructor,
-  AnyFunction,
-  Origin,
-  Received,
-  Remote,
-  RemotePromise,
-  Returned,
-  SendableAll,
-} from "./session/types.ts";
-import type { Target } from "./session/handling.ts";
 import type { CommandInit } from "./transports/command.ts";
 import type { Transport } from "./transports/web_streams.ts";
 import type { Wire } from "./transports/wire.ts";
@@ -59,7 +48,7 @@ export let sessionOf: (connection: Connection) => Session;
  * assertEquals(await conn.call((a: number, b: number) => a + b, 1, 2), 3);
  * ```
  */
-export class Connection implements AsyncDisposable {
+export class Connection extends Calls implements AsyncDisposable {
   readonly #session: Session;
 
   static {
@@ -70,7 +59,12 @@ export class Connection implements AsyncDisposable {
   }
 
   private constructor(options: SessionOptions, kind: Kind) {
-    this.#session = new Session({ booted: false, steady: false, ...kind, options, connection: this });
+    let session!: Session;
+    super((connection) => {
+      session = new Session({ booted: false, steady: false, ...kind, options, connection });
+      return session.caller;
+    });
+    this.#session = session;
   }
 
   /**
@@ -255,98 +249,23 @@ export class Connection implements AsyncDisposable {
   }
 
   /**
-   * Calls a function on the other side; a class is constructed.
+   * The same operations under a signal, a deadline, or both.
    *
-   * @param fn A function or class (by exported name, public name, or source), a proxy of one, or a path that leads to one.
-   * @param args Its arguments.
-   * @returns What it returns or what its promise gives. The value is copied, and functions in it become proxies.
-   * @throws {OperationError} If the call cannot be made; the connection lives.
-   * @throws {DisconnectError} If the connection is gone, or goes before the answer.
-   */
-  call<F extends AnyFunction>(
-    fn: F | Target<F>,
-    ...args: SendableAll<Parameters<F>>
-  ): RemotePromise<Returned<ReturnType<F>>, Origin<ReturnType<F>>>;
-  /** Constructs a class on the other side, and copies the object. */
-  call<C extends AnyConstructor>(
-    fn: C | Target<C>,
-    ...args: SendableAll<ConstructorParameters<C>>
-  ): RemotePromise<Received<InstanceType<C>>, InstanceType<C>>;
-  call(fn: unknown, ...args: unknown[]): unknown {
-    return this.#invoke(fn, args, false);
-  }
-
-  /**
-   * Calls a function on the other side and gives a proxy of the result, which stays there. The same as `keep(conn.call(fn, ...args))`.
+   * @param overrides What bounds the calls, see {@linkcode CallLimits}.
+   * @throws {TypeError} If an option is unknown or of the wrong type.
+   * @throws {RangeError} If the timeout is no number of milliseconds.
    *
-   * @param fn As of {@linkcode Connection.call}.
-   * @param args Its arguments.
-   */
-  callRef<F extends AnyFunction>(
-    fn: F | Target<F>,
-    ...args: SendableAll<Parameters<F>>
-  ): RemotePromise<Remote<Origin<ReturnType<F>>>>;
-  /** Constructs a class on the other side, and gives a proxy of the object. */
-  callRef<C extends AnyConstructor>(
-    fn: C | Target<C>,
-    ...args: SendableAll<ConstructorParameters<C>>
-  ): RemotePromise<Remote<InstanceType<C>>>;
-  callRef(fn: unknown, ...args: unknown[]): unknown {
-    return this.#invoke(fn, args, true);
-  }
-
-  /**
-   * Copies a value to the other side.
+   * @example
+   * ```ts
+   * import { biosCommand, Connection } from "@x/across";
    *
-   * @returns A proxy of the copy.
+   * await using conn = Connection.fromCommand(biosCommand());
+   * const slow = () => new Promise<void>(() => {});
+   * await conn.with({ timeout: 50 }).call(slow).catch((error) => console.log(error.name)); // TimeoutError
+   * ```
    */
-  replicate<T>(value: T): RemotePromise<Remote<T>> {
-    return this.#operate({ base: BASE.VALUE, value }, ACTION.GET, true) as RemotePromise<Remote<T>>;
-  }
-
-  /**
-   * Executes JavaScript on the other side, in a scope of its own. `await` works.
-   *
-   * @param source Statements or an expression.
-   * @param variables Values that it sees under these names.
-   * @returns The value of the last expression.
-   */
-  execute<T = unknown>(source: string, variables: Record<string, unknown> = {}): RemotePromise<Received<T>> {
-    if (typeof source !== "string") throw new TypeError(`Cannot execute a ${typeof source}: pass source text`);
-    return this.#operate({ base: BASE.SOURCE, source, variables }, ACTION.GET, false) as RemotePromise<Received<T>>;
-  }
-
-  /**
-   * Imports a module on the other side.
-   *
-   * @param specifier URL of an exported module, or what the peer can import by itself, such as `node:fs/promises`.
-   * @returns A proxy of its namespace.
-   */
-  import<T = unknown>(specifier: string): RemotePromise<Remote<T>> {
-    return this.#operate({ base: BASE.MODULE, specifier }, ACTION.GET, true) as RemotePromise<Remote<T>>;
-  }
-
-  /** What the peer exposes, as a proxy. Asking for it sends nothing. */
-  root<T>(): Remote<T> {
-    return new RemoteFace(this.#session.caller, undefined).proxy as Remote<T>;
-  }
-
-  #invoke(fn: unknown, args: readonly unknown[], reference: boolean): object {
-    const { caller } = this.#session;
-    const face = faceOf(fn);
-    if (face && face.operator === caller) {
-      face.chain();
-      return new ResultFace(caller, caller.operate(face.origin, face.path, ACTION.INVOKE, args, reference)).proxy;
-    }
-    if (typeof fn !== "function") {
-      throw new TypeError(`Cannot call ${fn === null ? "null" : `a ${typeof fn}`}: pass a function or class`);
-    }
-    return this.#operate({ base: BASE.DEFINED, fn }, ACTION.INVOKE, reference, args);
-  }
-
-  #operate(base: Base, action: number, reference: boolean, args: readonly unknown[] = []): object {
-    const { caller } = this.#session;
-    return new ResultFace(caller, caller.operateOn(base, action, args, reference)).proxy;
+  with(overrides: CallLimits): CallScope {
+    return new CallScope(new Scope(this.#session.caller, overrides));
   }
 
   /** Whether the handshake is done and nothing has ended the connection since. */

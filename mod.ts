@@ -18,6 +18,8 @@ import "./dial.ts";
 
 export { Connection } from "./connection.ts";
 export { getCallSignal, getConnection, getProxyConnection } from "./current.ts";
+export { Calls, CallScope } from "./session/calls.ts";
+export type { CallLimits } from "./session/scope.ts";
 export type { ConnectionStatus, PeerInfo } from "./session/peer.ts";
 export type { Exportable } from "./session/exchange.ts";
 export { Options } from "./protocol/options.ts";

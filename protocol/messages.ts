@@ -21,7 +21,8 @@ export const MESSAGE: {
   readonly BLOB: 13;
   readonly GOODBYE: 14;
   readonly STREAM: 15;
-  readonly LOG: 16;
+  readonly SIGNAL: 16;
+  readonly LOG: 17;
 } = {
   /** What the sender is and accepts: the first message of each side, one value. */
   HELLO: 1,
@@ -33,7 +34,7 @@ export const MESSAGE: {
   RESULT: 5,
   /** Answers a call that failed: its number, one value, which was thrown. */
   FAILURE: 6,
-  /** The caller does not want the result any more: number of the call. */
+  /** The caller does not want the result any more: number of the call, one value, the reason; undefined where that cannot travel. */
   CANCEL: 7,
   /** References that the sender does not hold any more: count, then handle and how often it was received. */
   RELEASE: 8,
@@ -51,8 +52,10 @@ export const MESSAGE: {
   GOODBYE: 14,
   /** Traffic of one stream: number, what (`STREAM`), value. */
   STREAM: 15,
+  /** A signal of the sender: number, a list of the reason that it was aborted with, or undefined if it never will be. */
+  SIGNAL: 16,
   /** Log records: one value, a list. */
-  LOG: 16,
+  LOG: 17,
 };
 
 /** What a definition's text is. */
@@ -76,15 +79,15 @@ export const DEFINITION: {
 };
 
 /** Flags of a call: what becomes of its result. */
-export const WANT: { readonly VALUE: 1; readonly REFERENCE: 2; readonly HOLD: 4; readonly DEADLINE: 8 } = {
+export const WANT: { readonly VALUE: 1; readonly REFERENCE: 2; readonly HOLD: 4; readonly NOTHING: 8 } = {
   /** Send it. */
   VALUE: 1,
   /** Send a reference to it. */
   REFERENCE: 2,
   /** Keep it, as base or argument of later calls, until a DROP. */
   HOLD: 4,
-  /** A deadline follows the flags. Reserved. */
-  DEADLINE: 8,
+  /** It was cancelled before it left, and is not to be carried out. */
+  NOTHING: 8,
 };
 
 /** What an operation starts from. */
@@ -173,7 +176,7 @@ export const REFERENCE: {
   CODE: 5,
   /** A Blob: number, media type; its bytes follow in a BLOB message. */
   BLOB: 6,
-  /** An AbortSignal. */
+  /** An AbortSignal: number, state. */
   SIGNAL: 7,
   /** A ReadableStream. */
   READABLE: 8,

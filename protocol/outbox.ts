@@ -2,8 +2,9 @@
  * Writing frames: messages in, bytes out. The counterpart of `frames.ts`, which says what frames are.
  *
  * Small messages are written one behind the other into one buffer, which leaves in one piece. Large ones wait in a queue, from which every write
- * takes some fragments along, so that small ones never wait for more than that. They overtake large ones, therefore; what must not overtake
- * (the release of a reference that a large message still carries) asks for {@linkcode Outbox.oldest}.
+ * takes some fragments along, so that small ones never wait for more than that. They overtake large ones, therefore. What makes no sense before some of
+ * them has arrived is committed behind those, and what must not overtake any (the release of a reference that a large message still carries) asks for
+ * {@linkcode Outbox.oldest}.
  *
  * @module
  */
@@ -29,7 +30,22 @@ export interface LargeMessage {
   readonly body: Uint8Array<ArrayBuffer>;
   /** Whether bytes of it have left. */
   readonly begun: boolean;
+  /** Whether all of it has left, or nothing more of it will. */
+  readonly gone: boolean;
 }
+
+/** How a message is to be sent. */
+export interface CommitInit {
+  /** Values that must not be garbage-collected before the message has left. */
+  readonly kept?: unknown;
+  /** Messages that must have left before. */
+  readonly behind?: readonly LargeMessage[] | undefined;
+  /** Whether it must leave in one piece, so that nothing overtakes it. */
+  readonly whole?: boolean;
+}
+
+const NONE: readonly LargeMessage[] = [];
+const NOTHING: CommitInit = {};
 
 class Departing implements LargeMessage {
   readonly number: number;
@@ -39,6 +55,8 @@ class Departing implements LargeMessage {
   readonly size: number;
   /** What must live until the message has left, see {@linkcode Outbox.commit}. */
   readonly kept: unknown;
+  readonly #behind: readonly LargeMessage[];
+  gone = false;
   #part = 0;
   #offset = 0;
 
@@ -47,12 +65,13 @@ class Departing implements LargeMessage {
     body: Uint8Array<ArrayBuffer>,
     segments: readonly Uint8Array[],
     size: number,
-    kept: unknown,
+    { kept, behind = NONE }: CommitInit,
   ) {
     this.number = number;
     this.size = size;
     this.body = body;
     this.kept = kept;
+    this.#behind = behind;
     const head = new DataView(new ArrayBuffer(8 + 8 * segments.length));
     head.setUint32(0, body.length, true);
     head.setUint32(4, segments.length, true);
@@ -62,6 +81,11 @@ class Departing implements LargeMessage {
 
   get begun(): boolean {
     return this.#part + this.#offset > 0;
+  }
+
+  /** Whether it must wait for another one. The oldest never must. */
+  get waits(): boolean {
+    return this.#behind.some(({ gone }) => !gone);
   }
 
   /** Writes the next fragment as a frame. Returns whether that was the last. */
@@ -80,7 +104,7 @@ class Departing implements LargeMessage {
     }
     const last = this.#part === this.#parts.length;
     header(writer, start, last ? FRAME.LAST : FRAME.PART);
-    return last;
+    return this.gone = last;
   }
 }
 
@@ -130,26 +154,26 @@ export class Outbox {
    *
    * @param start What `begin` returned.
    * @param segments The large binary values that travel behind it. They are read when they leave, not copied now.
-   * @param kept Values that must not be garbage-collected before the message has left.
-   * @param whole Whether it must leave in one piece, so that nothing overtakes it.
+   * @param init How it is to be sent.
    * @returns The message, if it leaves in parts.
    * @throws {OperationError} If it is larger than allowed; it is forgotten, then.
    */
-  commit(start: number, segments: readonly Uint8Array[], kept?: unknown, whole = false): LargeMessage | undefined {
+  commit(start: number, segments: readonly Uint8Array[], init: CommitInit = NOTHING): LargeMessage | undefined {
+    const { whole, behind } = init;
     const writer = this.writer;
     const length = writer.position - start - FRAME_HEADER;
     if (whole && length > LIMITS.frameSize) {
       this.rollback(start);
       throw new OperationError(`Cannot send source of ${length} bytes in one piece: export() its module`);
     }
-    if (length > LIMITS.fragmentSize && !whole || segments.length > 0) {
+    if (length > LIMITS.fragmentSize && !whole || segments.length > 0 || behind?.some(({ gone }) => !gone)) {
       const total = segments.reduce((sum, segment) => sum + segment.length, length);
       this.rollback(start);
       if (total > this.#limit) {
         throw new OperationError(`Cannot send a message of ${total} bytes as maxMessageSize is ${this.#limit}`);
       }
       const body = writer.bytes.slice(start + FRAME_HEADER, start + FRAME_HEADER + length);
-      const large = new Departing(++this.newest, body, segments.slice(), total, kept);
+      const large = new Departing(++this.newest, body, segments.slice(), total, init);
       this.#large.push(large);
       this.messages++;
       return large;
@@ -163,7 +187,8 @@ export class Outbox {
   abandon(message: LargeMessage): void {
     const index = this.#large.indexOf(message as Departing);
     if (index < 0) return;
-    this.#large.splice(index, 1);
+    const [abandoned] = this.#large.splice(index, 1);
+    abandoned!.gone = true;
     if (!message.begun) return;
     const start = this.begin();
     this.writer.u32(message.number);
@@ -200,7 +225,8 @@ export class Outbox {
   take(): Uint8Array<ArrayBuffer> | undefined {
     const writer = this.writer;
     for (let i = 0; i < FRAGMENTS_PER_WRITE && this.#large.length > 0; i++) {
-      const turn = this.#turn++ % this.#passing();
+      let turn = this.#turn++ % this.#passing();
+      if (this.#large[turn]!.waits) turn = 0;
       if (this.#large[turn]!.write(writer)) this.#large.splice(turn, 1);
     }
     if (writer.position === 0) return;

@@ -9,6 +9,12 @@ import type { LargeMessage } from "../protocol/outbox.ts";
 import type { Deferred } from "./waiting.ts";
 import { deferred, ignore } from "./waiting.ts";
 
+/** What limits calls: further operations on their results go through it, too. */
+export interface Limits {
+  /** See `Operator.operate()`. */
+  operate(origin: Call, path: readonly string[], action: number, args: readonly unknown[], reference: boolean): Call;
+}
+
 /** An operation that was issued. */
 export class Call {
   /** Its number, unique within the connection and direction. */
@@ -30,7 +36,7 @@ export class Call {
   held = false;
   /** Whether an answer is expected or has come. */
   answered = false;
-  /** What kept it from being sent. Everything that is built upon it fails with it. */
+  /** What kept it from being sent, or why it was given up. Everything that is built upon it fails with it. */
   failure: { readonly error: unknown } | undefined;
   /** Where its flags are, until it is sent: offset in the writer's buffer or in the large message's body. */
   flagsAt = 0;
@@ -38,6 +44,14 @@ export class Call {
   large: LargeMessage | undefined;
   /** Where the operation was issued; only its stack is of use. */
   site: Error | undefined;
+  /** Handles that it carries, if it leaves in parts. */
+  carried: readonly number[] | undefined;
+  /** Those that are its arguments. */
+  needs: readonly Call[] | undefined;
+  /** The scope under which it was issued, if any. */
+  scope: Limits | undefined;
+  /** What watches over it until it is settled. */
+  limit: { end(): void } | undefined;
 
   /** Makes a call that is about to be encoded. */
   constructor(id: number, reference: boolean, context: unknown) {
@@ -49,11 +63,13 @@ export class Call {
 
   /** Settles it with a value. */
   resolve(value: unknown): void {
+    this.limit?.end();
     this.#settle.resolve(value);
   }
 
   /** Settles it with an error. */
   reject(error: unknown): void {
+    this.limit?.end();
     this.#settle.reject(error);
   }
 
@@ -101,4 +117,11 @@ export class Call {
     if (!this.chained) this.handled();
     this.chained = true;
   }
+}
+
+/** Those requests of calls that leave in parts. */
+export function largeOf(calls: readonly Call[] | undefined, base?: unknown): LargeMessage[] | undefined {
+  const large = base instanceof Call && base.large;
+  if (!calls) return large ? [large] : undefined;
+  return [large, ...calls.map(({ large }) => large)].filter((it) => !!it);
 }

@@ -9,15 +9,17 @@ import { ACTION, BASE, MESSAGE, WANT } from "../protocol/messages.ts";
 import type { Reader } from "../protocol/reader.ts";
 import type { Decoder } from "../protocol/decoder.ts";
 import { CallContext, runInCall } from "./context.ts";
+import { largeOf } from "./call.ts";
 import type { Definitions } from "./definitions.ts";
 import { refusal } from "./definitions.ts";
 import { Script } from "./execute.ts";
 import { faceOf, isHidden } from "./faces.ts";
 import { isOperationError, withoutFields } from "./failures.ts";
 import type { Link } from "./link.ts";
+import { Referred } from "./marks.ts";
+import { readPath } from "./paths.ts";
 import { complete } from "./pending.ts";
 import type { References } from "./references.ts";
-import { readPath, Referred } from "./references.ts";
 import { isClass } from "./source.ts";
 import { ignore } from "./waiting.ts";
 
@@ -45,7 +47,7 @@ export interface CalleeContext {
 /** An operation that the peer asked for. */
 interface Request {
   readonly id: number;
-  readonly flags: number;
+  flags: number;
   readonly path: readonly string[];
   readonly action: number;
   args: readonly unknown[];
@@ -63,7 +65,7 @@ type Held = { readonly value: unknown };
 export class Callee {
   readonly #context: CalleeContext;
   /** Operations that have not come to an end yet. */
-  readonly #running = new Map<number, CallContext>();
+  readonly #running = new Map<number, Request>();
   readonly #held = new Map<number, Held>();
 
   constructor(context: CalleeContext) {
@@ -85,6 +87,9 @@ export class Callee {
     const id = reader.varint(), flags = reader.u8();
     if (this.#running.has(id) || this.#held.has(id)) throw new ProtocolError(`Cannot take call ${id} twice`);
     let base: unknown, path, action, args, failure: { error: unknown } | undefined;
+    const { references, connection } = this.#context;
+    const context = new CallContext(connection);
+    references.signals.call = context;
     try {
       base = this.#readBase(reader);
     } catch (error) {
@@ -100,9 +105,9 @@ export class Callee {
       if (!failure && !(error instanceof OperationError)) throw error;
       failure ??= { error };
     }
-    const { references, connection } = this.#context;
+    references.signals.call = undefined;
+    if (flags & WANT.NOTHING) context.abort(undefined);
     const arriving = references.takeArriving();
-    const context = new CallContext(connection);
     const request: Request = {
       id,
       flags,
@@ -189,13 +194,14 @@ export class Callee {
 
   /** Begins an operation whose base and arguments are there. */
   #start(request: Request, base: unknown): unknown {
+    request.context.check();
     return runInCall(request.context, () => perform(base, request));
   }
 
   /** Answers when a promise settles. */
   #later(request: Request, result: PromiseLike<unknown>): void {
     const { id } = request;
-    this.#running.set(id, request.context);
+    this.#running.set(id, request);
     this.#context.busy(1);
     if (request.flags & WANT.HOLD) this.#hold(id, Promise.resolve(result));
     result.then((value) => {
@@ -228,7 +234,7 @@ export class Callee {
       // A method that returns its object is for going on with the object, not for copying it.
       const itself = value === self && typeof value === "object" && value !== null;
       link.value(itself || flags & WANT.REFERENCE ? new Referred(plain(value)) : value, "result");
-      link.commit(start, value);
+      link.commit(start, { kept: value, behind: largeOf(references.takeNeeded()) });
     } catch (error) {
       link.rollback(start);
       references.undo();
@@ -249,20 +255,7 @@ export class Callee {
   }
 
   #answerFailure(id: number, error: unknown): void {
-    const { link, references } = this.#context;
-    for (const attempt of [error, withoutFields(error)]) {
-      const start = link.begin(MESSAGE.FAILURE);
-      references.begin();
-      try {
-        link.writer.varint(id);
-        link.value(attempt, "error");
-        link.commit(start);
-        return;
-      } catch {
-        link.rollback(start);
-        references.undo();
-      }
-    }
+    this.#context.references.tell(MESSAGE.FAILURE, id, error, withoutFields);
   }
 
   /** What lies at the end of a path; see {@linkcode follow}. */
@@ -270,10 +263,12 @@ export class Callee {
     return follow(base, path);
   }
 
-  /** Reads a CANCEL message. */
-  cancelled(reader: Reader): void {
-    const id = reader.varint();
-    this.#running.get(id)?.abort(new DOMException("The caller cancelled the call", "AbortError"));
+  /** Takes a CANCEL message. */
+  cancelled(id: number, reason: unknown): void {
+    const request = this.#running.get(id);
+    if (!request) return;
+    request.flags &= WANT.HOLD;
+    request.context.abort(reason);
   }
 
   /** Reads a DROP message. */
@@ -291,7 +286,7 @@ export class Callee {
   /** Aborts everything that runs: nobody waits for it any more. */
   clear(reason: unknown): void {
     for (const id of [...this.#running.keys()]) {
-      this.#running.get(id)!.abort(reason);
+      this.#running.get(id)!.context.abort(reason);
       this.#ended(id);
     }
     this.#held.clear();
@@ -356,7 +351,8 @@ function perform(base: unknown, request: Request): unknown {
 
 /** Does something to `holder`, or to its property `name` if there is one. */
 function act(holder: unknown, name: string | undefined, self: unknown, request: Request): unknown {
-  const { action, args } = request;
+  const { action, args, context } = request;
+  context.check();
   holder = plain(holder);
   if (action === ACTION.SET || action === ACTION.DELETE || action === ACTION.HAS) {
     return change(holder, name, action, args);

@@ -9,7 +9,7 @@ import { OperationError, ProtocolError } from "../protocol/errors.ts";
 import type { Decoder } from "../protocol/decoder.ts";
 import { ACTION, BASE, MESSAGE, WANT } from "../protocol/messages.ts";
 import type { Reader } from "../protocol/reader.ts";
-import { Call } from "./call.ts";
+import { Call, largeOf } from "./call.ts";
 import { CallTable } from "./call_table.ts";
 import type { Definitions } from "./definitions.ts";
 import { provision } from "./provision.ts";
@@ -17,7 +17,7 @@ import type { Holding, Operator, Origin } from "./faces.ts";
 import type { Link } from "./link.ts";
 import { complete } from "./pending.ts";
 import type { References } from "./references.ts";
-import { writeOrigin, writePath } from "./references.ts";
+import { writeOrigin, writePath } from "./paths.ts";
 import { explainReference } from "./source.ts";
 import { joinStacks } from "./stacks.ts";
 
@@ -25,6 +25,7 @@ import { joinStacks } from "./stacks.ts";
 const NOTED_SITES = 16;
 const NOTED_WITHIN = 16;
 const NOTHING: readonly string[] = [];
+const NONE: readonly never[] = [];
 
 /** What asking needs of the rest of a session. */
 export interface CallerContext {
@@ -72,6 +73,10 @@ export class Caller implements Operator {
     return this.#context.connection;
   }
 
+  get caller(): this {
+    return this;
+  }
+
   /** How many answers are expected. */
   get inFlight(): number {
     return this.#calls.size;
@@ -114,7 +119,8 @@ export class Caller implements Operator {
       writePath(writer, path);
       writer.u8(action);
       link.value(args, "args");
-      call.large = link.commit(start, [from, args]);
+      call.needs = references.takeNeeded();
+      call.large = link.commit(start, { kept: args, behind: largeOf(call.needs, from) });
     } catch (error) {
       link.rollback(start);
       references.undo();
@@ -122,6 +128,7 @@ export class Caller implements Operator {
     }
     // The header of a frame is not part of a large message's body.
     call.flagsAt = call.large ? flags - 4 : link.start + flags;
+    if (call.large) call.carried = references.carried;
     const span = Math.floor(Date.now() / NOTED_WITHIN);
     if (span !== this.#span) this.#noted = 0;
     this.#span = span;
@@ -160,14 +167,18 @@ export class Caller implements Operator {
     this.#turn = [];
     const { writer } = this.#context.link;
     for (const call of turn) {
-      const { awaited, chained } = call;
-      const wanted = awaited || !chained;
-      call.held = chained || !awaited;
+      const { awaited, chained, failure } = call;
+      const wanted = !failure && (awaited || !chained);
+      call.held = chained || !awaited && !failure;
       (call.large?.body ?? writer.bytes)[call.flagsAt] = (wanted ? call.reference ? WANT.REFERENCE : WANT.VALUE : 0) |
-        (call.held ? WANT.HOLD : 0);
+        (call.held ? WANT.HOLD : 0) | (failure ? WANT.NOTHING : 0);
       call.sent = true;
       if (call.held) this.#collected.register(call, call.id);
-      if (!wanted) continue;
+      if (!wanted) {
+        // What is built upon it is watched over, and takes it along.
+        call.limit?.end();
+        continue;
+      }
       call.answered = true;
       this.#calls.add(call);
     }
@@ -180,7 +191,8 @@ export class Caller implements Operator {
     if (!call.sent || call.failure) return call.promise;
     if (!call.answered) {
       // Sent only to be built upon, and now wanted after all: ask for what is held.
-      const read = this.#issue(call, NOTHING, ACTION.GET, [], call.reference);
+      const read = call.scope?.operate(call, NOTHING, ACTION.GET, NONE, call.reference) ??
+        this.#issue(call, NOTHING, ACTION.GET, NONE, call.reference);
       read.awaited = true;
       read.promise.then((value) => call.resolve(value), (error) => call.reject(error));
     }
@@ -189,6 +201,30 @@ export class Caller implements Operator {
       this.#drop(call.id);
     }
     return call.promise;
+  }
+
+  /** Gives a call up that is not settled: it rejects at once, and the peer is told. So are those that only it needs. */
+  cancel(call: Call, reason: unknown): void {
+    if (call.failure) return;
+    call.failure = { error: reason };
+    if (this.#calls.get(call.id) === call) {
+      this.#calls.delete(call.id);
+      if (this.#waiting === 0) this.#context.busy(-1);
+    }
+    if (call.sent || call.large && !call.chained) this.#recall(call, reason);
+    call.reject(reason);
+    for (const base of [call.context, ...call.needs ?? NONE]) {
+      if (base instanceof Call && base.scope === call.scope && !base.answered) this.cancel(base, reason);
+    }
+  }
+
+  /** Says that the result of a call is not wanted any more. */
+  #recall({ id, large, chained, carried }: Call, reason: unknown): void {
+    const { link, references } = this.#context;
+    if (large && !large.gone && !chained) {
+      link.abandon(large);
+      references.undo(carried);
+    } else references.tell(MESSAGE.CANCEL, id, reason, () => undefined, large && [large]);
   }
 
   #drop(id: number): void {
@@ -219,8 +255,12 @@ export class Caller implements Operator {
   #answer(reader: Reader): { call: Call | undefined; value: unknown; refused: boolean } {
     const id = reader.varint();
     const call = this.#calls.get(id);
-    if (!call && (id < 1 || id > this.#last)) throw new ProtocolError(`Cannot find call ${id}, which was answered`);
     let value, refused = false;
+    if (!call) {
+      if (id < 1 || id > this.#last) throw new ProtocolError(`Cannot find call ${id}, which was answered`);
+      this.#context.references.discard(() => this.#context.decoder.value(reader));
+      return { call, value, refused };
+    }
     try {
       value = this.#context.decoder.value(reader);
     } catch (error) {
@@ -230,10 +270,8 @@ export class Caller implements Operator {
       value = error;
       refused = true;
     }
-    if (call) {
-      this.#calls.delete(id);
-      if (this.#waiting === 0) this.#context.busy(-1);
-    }
+    this.#calls.delete(id);
+    if (this.#waiting === 0) this.#context.busy(-1);
     return { call, value, refused };
   }
 
@@ -241,7 +279,7 @@ export class Caller implements Operator {
   succeeded(reader: Reader): void {
     const { call, value, refused } = this.#answer(reader);
     const arriving = this.#context.references.takeArriving();
-    if (!call) return; // nobody waits any more: what came by reference is given back when it is collected
+    if (!call) return; // it was cancelled
     if (refused) call.reject(value);
     else if (arriving) {
       complete([value], arriving).then(([value]) => call.resolve(value), (error) => call.reject(error));

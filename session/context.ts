@@ -29,11 +29,17 @@ export class CallContext {
     return this.#controller.signal;
   }
 
-  /** Aborts the signal. */
+  /** Aborts the signal. Undefined is no reason. */
   abort(reason: unknown): void {
+    if (this.#aborted) return;
     this.#aborted = true;
-    this.#reason = reason;
-    this.#controller?.abort(reason);
+    this.#reason = reason ?? new DOMException("The caller cancelled the call", "AbortError");
+    this.#controller?.abort(this.#reason);
+  }
+
+  /** @throws The reason if the signal was aborted. */
+  check(): void {
+    if (this.#aborted) throw this.#reason;
   }
 }
 

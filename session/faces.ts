@@ -26,6 +26,8 @@ export type Origin = RemoteFace | Call | undefined;
 export interface Operator {
   /** The public connection. */
   readonly connection: object;
+  /** The operator without limits: the same for all faces of a connection. */
+  readonly caller: Operator;
   /**
    * Issues an operation.
    *
@@ -81,10 +83,8 @@ export abstract class Face implements ProxyHandler<object> {
     this.path = path;
   }
 
-  /** The proxy of this face. */
-  get proxy(): object {
-    return new Proxy(this instanceof RemoteFace ? makeTarget(() => this.describe()) : passing, this);
-  }
+  /** A proxy of this face. */
+  abstract readonly proxy: object;
 
   /** How it is printed. */
   abstract describe(): string;
@@ -200,10 +200,15 @@ export abstract class Face implements ProxyHandler<object> {
 export class RemoteFace extends Face {
   /** The reference; absent for what the peer exposes. */
   readonly holding: Holding | undefined;
+  /** Its only proxy. */
+  readonly proxy: object = new Proxy(makeTarget(() => this.describe()), this);
+  /** The face that the reference is given back with, if that is another one. */
+  readonly holder: RemoteFace | undefined;
 
-  constructor(operator: Operator, holding: Holding | undefined) {
+  constructor(operator: Operator, holding: Holding | undefined, holder?: RemoteFace) {
     super(operator, NOTHING);
     this.holding = holding;
+    this.holder = holder;
   }
 
   get origin(): Origin {
@@ -225,6 +230,10 @@ export class PathFace extends Face {
   constructor(operator: Operator, origin: Origin, path: readonly string[]) {
     super(operator, path);
     this.origin = origin;
+  }
+
+  get proxy(): object {
+    return new Proxy(passing, this);
   }
 
   describe(): string {
@@ -249,6 +258,10 @@ export class ResultFace extends Face {
 
   get origin(): Origin {
     return this.call;
+  }
+
+  get proxy(): object {
+    return new Proxy(passing, this);
   }
 
   describe(): string {
@@ -277,6 +290,15 @@ function needFace(value: unknown, verb: string): Face {
 
 function fail(message: string): never {
   throw new TypeError(message);
+}
+
+/** A proxy of the same as `value`, whose operations go through `operator`. */
+export function faceUnder(value: unknown, operator: Operator): object {
+  const face = needFace(value, "use");
+  if (face.operator.caller !== operator.caller) fail(`Cannot use ${face.describe()} on another connection`);
+  if (face instanceof RemoteFace) return new RemoteFace(operator, face.holding, face).proxy;
+  face.chain();
+  return new PathFace(operator, face.origin, face.path).proxy;
 }
 
 /** See {@linkcode isProxy}. */

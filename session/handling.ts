@@ -6,7 +6,7 @@
 
 import { ACTION } from "../protocol/messages.ts";
 import { changeProperty, copyOf, isRemote, keepResult, release as releaseFace } from "./faces.ts";
-import { Referred, shipFunction } from "./references.ts";
+import { Referred, shipFunction } from "./marks.ts";
 import type { Pending, Received, Reference, Remote, RemoteBase, RemotePromise, Sendable } from "./types.ts";
 
 /** A proxy, or a path or result that leads to something. */

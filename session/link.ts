@@ -8,8 +8,8 @@
 import { Encoder } from "../protocol/encoder.ts";
 import { OperationError } from "../protocol/errors.ts";
 import type { EncodeContext } from "../protocol/encoder.ts";
-import type { LargeMessage } from "../protocol/outbox.ts";
 import { FRAME_HEADER } from "../protocol/frames.ts";
+import type { CommitInit, LargeMessage } from "../protocol/outbox.ts";
 import { Outbox } from "../protocol/outbox.ts";
 import type { Writer } from "../protocol/writer.ts";
 import type { Wire } from "../transports/wire.ts";
@@ -29,6 +29,8 @@ export class Link {
   readonly #encoder: Encoder;
   /** DEFINE messages that the message being encoded turned out to need before it. */
   readonly #before: ((writer: Writer) => void)[] = [];
+  /** To be told of the message that is being encoded. */
+  readonly #carrying: ((large: LargeMessage | undefined) => void)[] = [];
   readonly #late: { readonly after: number; readonly send: () => void }[] = [];
   #scheduled = false;
   #turns = 0;
@@ -59,11 +61,17 @@ export class Link {
     this.#failed = failed;
     this.#outbox = new Outbox(limit);
     this.#encoder = new Encoder(context);
+    this.#encoder.begin();
   }
 
   /** Where the current message is encoded. */
   get writer(): Writer {
     return this.#outbox.writer;
+  }
+
+  /** Whether a message is being encoded. */
+  get encoding(): boolean {
+    return this.#encoding;
   }
 
   /** Messages sent so far. */
@@ -83,7 +91,6 @@ export class Link {
     }
     this.#encoding = true;
     const start = this.#outbox.begin();
-    this.#encoder.begin();
     this.#before.length = 0;
     this.writer.u8(kind);
     return start;
@@ -99,19 +106,30 @@ export class Link {
     this.#encoder.value(this.writer, value, where);
   }
 
+  /**
+   * Has `committed` called when the message that is being encoded is committed, and not if it is rolled back.
+   *
+   * @param committed Gets the message if it leaves in parts: what refers to it must not overtake it. It must not start another one.
+   */
+  carrying(committed: (large: LargeMessage | undefined) => void): void {
+    this.#carrying.push(committed);
+  }
+
   /** Puts a small message before the one that is being encoded. */
   before(write: (writer: Writer) => void): void {
     this.#before.push(write);
   }
 
-  /** Ends the current message, to be sent at the end of the turn. `kept` lives until it has left. */
-  commit(start: number, kept?: unknown): LargeMessage | undefined {
+  /** Ends the current message, to be sent at the end of the turn. */
+  commit(start: number, init?: CommitInit): LargeMessage | undefined {
     const { writer } = this;
     if (isObserved()) observe(this, true, writer.bytes, start + FRAME_HEADER, writer.position);
     if (this.#before.length > 0) start = this.#insert(start);
     this.start = start;
     this.#encoding = false;
-    const large = this.#outbox.commit(start, this.#encoder.segments, kept);
+    const large = this.#outbox.commit(start, this.#encoder.segments, init);
+    this.#encoder.begin(); // or it would keep what it encoded last
+    if (this.#carrying.length > 0) { for (const committed of this.#carrying.splice(0)) committed(large); }
     this.schedule();
     return large;
   }
@@ -124,7 +142,7 @@ export class Link {
     for (const write of this.#before.splice(0)) {
       const before = this.#outbox.begin();
       write(writer);
-      this.#outbox.commit(before, [], undefined, true);
+      this.#outbox.commit(before, [], { whole: true });
     }
     start = writer.position;
     writer.raw(message);
@@ -134,6 +152,8 @@ export class Link {
   /** Forgets the current message. */
   rollback(start: number): void {
     this.#encoding = false;
+    this.#encoder.begin();
+    this.#carrying.length = 0;
     this.#outbox.rollback(start);
   }
 

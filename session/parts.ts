@@ -6,7 +6,7 @@
 
 import { Decoder } from "../protocol/decoder.ts";
 import type { DisconnectError } from "../protocol/errors.ts";
-import { ProtocolError } from "../protocol/errors.ts";
+import { OperationError, ProtocolError } from "../protocol/errors.ts";
 import { MESSAGE } from "../protocol/messages.ts";
 import { Reader } from "../protocol/reader.ts";
 import type { Wire } from "../transports/wire.ts";
@@ -219,7 +219,7 @@ export class Parts {
         return;
       }
       case MESSAGE.CANCEL:
-        return this.callee.cancelled(reader);
+        return this.callee.cancelled(reader.varint(), this.#value(reader));
       case MESSAGE.RELEASE:
         return this.references.released(reader);
       case MESSAGE.DROP:
@@ -231,11 +231,25 @@ export class Parts {
       case MESSAGE.MODULES:
         return this.exchange.arrived(reader);
       case MESSAGE.BLOB:
-        return this.references.blobArrived(reader.varint(), this.#decoder.value(reader));
+        return this.references.blobs.arrived(reader.varint(), this.#value(reader));
+      case MESSAGE.SIGNAL:
+        return this.references.signals.said(reader.varint(), this.#value(reader));
       case MESSAGE.LOG:
         return recordsArrived(this.#records, reader);
     }
     throw new ProtocolError(`Cannot take a message of kind ${kind}`);
+  }
+
+  /** Reads a value of which nothing may be missing; an error in its place if it cannot be had. */
+  #value(reader: Reader): unknown {
+    try {
+      const value = this.#decoder.value(reader);
+      return this.references.takeArriving() ? new OperationError("Cannot wait for what belongs to a reason") : value;
+    } catch (error) {
+      this.references.takeArriving();
+      if (error instanceof OperationError) return error;
+      throw error;
+    }
   }
 
   /** Keeps messages back until something is loaded that they need. */

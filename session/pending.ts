@@ -11,10 +11,6 @@ export class Pending {
   readonly promise: Promise<unknown>;
   /** What belongs here, once it is there. */
   value: unknown;
-  /** Settles {@linkcode promise}, where it is this side that knows. */
-  resolve: ((value: unknown) => void) | undefined;
-  /** Likewise. */
-  reject: ((error: unknown) => void) | undefined;
 
   constructor(promise: Promise<unknown>) {
     this.promise = promise.then((value) => {

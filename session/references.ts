@@ -10,36 +10,22 @@
 
 import { OperationError, ProtocolError } from "../protocol/errors.ts";
 import { ACTION, BASE, MESSAGE, REFERENCE } from "../protocol/messages.ts";
+import type { LargeMessage } from "../protocol/outbox.ts";
 import type { Reader } from "../protocol/reader.ts";
 import type { Writer } from "../protocol/writer.ts";
+import { Blobs } from "./blobs.ts";
 import { Call } from "./call.ts";
-import type { Holding, Operator, Origin } from "./faces.ts";
+import type { Holding, Operator } from "./faces.ts";
 import { faceOf, RemoteFace, ResultFace } from "./faces.ts";
 import type { Link } from "./link.ts";
+import { Referred, shippedFunction } from "./marks.ts";
+import { readPath, writeOrigin, writePath } from "./paths.ts";
 import { Pending } from "./pending.ts";
-import { deferred } from "./waiting.ts";
+import type { SideContext } from "./signals.ts";
+import { Signals } from "./signals.ts";
 
-/** Parts of a path that are accepted. */
-const PATH_LIMIT = 1000;
-
-/** What {@linkcode ref} makes: a value that is to be passed as a proxy. */
-export class Referred {
-  readonly value: unknown;
-
-  constructor(value: unknown) {
-    this.value = value;
-  }
-}
-
-/** What `ship` makes: stands for a function that is to be passed as code. */
-const shipped = new WeakMap<object, object>();
-
-/** Marks a function to be passed as code, by a stand-in that behaves the same here. */
-export function shipFunction<F extends object>(fn: F): F {
-  const standIn = new Proxy(fn, {});
-  shipped.set(standIn, fn);
-  return standIn;
-}
+const NOTHING: readonly string[] = [];
+const ITSELF = (value: unknown): unknown => value;
 
 /** What references need of the rest of a session. */
 export interface ReferenceContext {
@@ -67,40 +53,6 @@ function nameOf(value: unknown): string {
   return typeof name === "string" && name ? name : "Object";
 }
 
-/** Writes where an operation starts. */
-export function writeOrigin(writer: Writer, origin: Origin, operator: Operator): void {
-  if (origin instanceof Call) {
-    writer.u8(BASE.RESULT);
-    writer.varint(origin.id);
-  } else if (!origin?.holding) {
-    writer.u8(BASE.ROOT);
-  } else {
-    if (origin.operator !== operator) throw new OperationError(`Cannot use ${origin.describe()} on another connection`);
-    if (origin.holding.count === 0) throw new OperationError(`Cannot use ${origin.describe()} as it was released`);
-    writer.u8(BASE.HANDLE);
-    writer.varint(origin.holding.handle);
-  }
-}
-
-/** Writes a path: how many parts, and each. */
-export function writePath(writer: Writer, path: readonly string[]): void {
-  if (path.length > PATH_LIMIT) throw new OperationError(`Cannot follow a path of more than ${PATH_LIMIT} names`);
-  writer.varint(path.length);
-  for (let i = 0; i < path.length; i++) writer.string(path[i]!);
-}
-
-/** Reads a path. */
-export function readPath(reader: Reader): readonly string[] {
-  const length = reader.varint();
-  if (length === 0) return NOTHING;
-  if (length > PATH_LIMIT) throw new ProtocolError(`A path has ${length} parts, ${PATH_LIMIT} are allowed`);
-  const path = new Array<string>(length);
-  for (let i = 0; i < length; i++) path[i] = reader.string();
-  return path;
-}
-
-const NOTHING: readonly string[] = [];
-
 /** All references of a session, in both directions. */
 export class References {
   readonly #context: ReferenceContext;
@@ -108,21 +60,36 @@ export class References {
   readonly #exported = new Map<number, { readonly value: unknown; count: number }>();
   readonly #handles = new Map<unknown, number>();
   #lastHandle = 0;
-  /** What we hold. An entry whose proxy is gone stays until its finalizer ran. */
-  readonly #imported = new Map<number, { readonly holding: Holding; readonly proxy: WeakRef<object> }>();
+  /**
+   * What we hold. An entry whose face is gone stays until its finalizer ran. It is the face that counts: paths and scopes of a proxy keep that, but
+   * not the proxy.
+   */
+  readonly #imported = new Map<number, { readonly holding: Holding; readonly face: WeakRef<RemoteFace> }>();
   readonly #collected = new FinalizationRegistry<Holding>((holding) => this.release(holding));
+  /** What comes while something is decoded that nobody wants. */
+  #unwanted: Holding[] | undefined;
   /** Given back, but not yet said. */
   #returned: Holding[] = [];
   /** Handles that the message being encoded carries, to be taken back if it fails. */
-  readonly #written: number[] = [];
-  /** Blobs of ours whose bytes follow. */
-  #lastBlob = 0;
-  readonly #blobs = new Map<number, Pending>();
+  #written: number[] = [];
+  /** Operations whose results it carries, which are not there yet. */
+  #needed: Call[] = [];
+  /** Signals, which have numbers of their own. */
+  readonly signals: Signals;
+  /** Blobs, likewise. */
+  readonly blobs: Blobs;
   /** Parts of the message that was decoded last that are not there yet; the receiver of the message waits for them. */
   arriving: Pending[] = [];
 
   constructor(context: ReferenceContext) {
     this.#context = context;
+    const side: SideContext = {
+      link: context.link,
+      tell: (...message) => this.tell(...message),
+      arrive: (value) => this.#await(value),
+    };
+    this.signals = new Signals(side);
+    this.blobs = new Blobs(side);
   }
 
   /** How many objects the peer holds. */
@@ -137,12 +104,58 @@ export class References {
 
   /** Starts a message: what was written before has been sent. */
   begin(): void {
-    this.#written.length = 0;
+    if (this.#written.length > 0) this.#written = [];
+    if (this.#needed.length > 0) this.#needed = [];
   }
 
-  /** Takes back the references of a message that could not be encoded. */
-  undo(): void {
-    for (const handle of this.#written.splice(0)) this.#giveBack(handle, 1);
+  /** What the message carries that was encoded last. */
+  get carried(): readonly number[] {
+    return this.#written;
+  }
+
+  /** Operations whose results the message asks for that is being encoded, if any. */
+  takeNeeded(): readonly Call[] | undefined {
+    const needed = this.#needed;
+    if (needed.length === 0) return;
+    this.#needed = []; // or they would be kept until the next message
+    return needed;
+  }
+
+  /** Takes back the references of a message that could not be encoded, or is not sent after all. */
+  undo(carried: readonly number[] = this.#written): void {
+    if (carried === this.#written) this.begin();
+    for (const handle of carried) this.#giveBack(handle, 1);
+  }
+
+  /**
+   * Sends a message that is a number and a value.
+   *
+   * @param otherwise Gives what is sent if the value cannot travel.
+   * @param behind A message that must have left before.
+   */
+  tell(
+    kind: number,
+    number: number,
+    value: unknown,
+    otherwise: (value: unknown) => unknown,
+    behind?: readonly LargeMessage[],
+  ): void {
+    const { link } = this.#context;
+    // A getter among the arguments of something else may have got us here.
+    if (link.encoding) return queueMicrotask(() => this.tell(kind, number, value, otherwise, behind));
+    for (const make of [ITSELF, otherwise]) {
+      const start = link.begin(kind);
+      this.begin();
+      try {
+        link.writer.varint(number);
+        link.value(make(value), "error");
+        link.commit(start, behind && { behind });
+        return;
+      } catch {
+        link.rollback(start);
+        this.undo();
+      }
+    }
   }
 
   /** Gives a value a handle, or counts one more use of it. */
@@ -180,7 +193,7 @@ export class References {
   /** Writes a reference to any value. */
   writeReference(writer: Writer, value: unknown): void {
     const face = faceOf(value);
-    if (face && face.operator === this.#context.operator) {
+    if (face && face.operator.caller === this.#context.operator) {
       if (face instanceof RemoteFace && face.holding) {
         writer.u8(REFERENCE.YOURS);
         if (face.holding.count === 0) throw new OperationError(`Cannot send ${face.describe()} as it was released`);
@@ -189,6 +202,7 @@ export class References {
       }
       // The result of an operation, or a path: it is resolved over there, where it is.
       if (face instanceof ResultFace) face.call.chain();
+      if (face.origin instanceof Call) this.#needed.push(face.origin);
       writer.u8(REFERENCE.PENDING);
       writeOrigin(writer, face.origin, this.#context.operator);
       return writePath(writer, face.path);
@@ -204,7 +218,7 @@ export class References {
   /** Writes a value that the codec does not know. Returns false if it is not for references to know, either. */
   encode(writer: Writer, value: object): boolean {
     if (typeof value === "function") {
-      const fn = shipped.get(value);
+      const fn = shippedFunction(value);
       const number = fn ? this.#context.define(fn) : this.#context.classNumber(value);
       if (number !== undefined) {
         writer.u8(REFERENCE.CODE);
@@ -215,7 +229,10 @@ export class References {
       this.writeReference(writer, value.value);
       return true;
     } else if (typeof Blob === "function" && value instanceof Blob) {
-      this.#sendBlob(writer, value);
+      this.blobs.write(writer, value);
+      return true;
+    } else if (value instanceof AbortSignal) {
+      this.signals.write(writer, value);
       return true;
     } else if (!(value instanceof Promise)) {
       return false;
@@ -235,6 +252,7 @@ export class References {
         return this.#import(reader.varint(), reader.string());
       case REFERENCE.PROMISE: {
         const proxy = this.#import(reader.varint(), reader.string());
+        if (this.#unwanted) return;
         const { operator } = this.#context;
         return operator.result(operator.operate(faceOf(proxy)!.origin, NOTHING, ACTION.GET, [], false));
       }
@@ -243,16 +261,10 @@ export class References {
       }
       case REFERENCE.CODE:
         return this.arrive(this.#context.defined(reader.varint()));
-      case REFERENCE.BLOB: {
-        const number = reader.varint(), type = reader.string();
-        const { promise, resolve, reject } = deferred<unknown>();
-        const pending = new Pending(promise.then((bytes) => new Blob([bytes as ArrayBuffer], { type })));
-        pending.resolve = resolve;
-        pending.reject = reject;
-        this.#blobs.set(number, pending);
-        this.arriving.push(pending);
-        return pending;
-      }
+      case REFERENCE.SIGNAL:
+        return this.signals.read(reader);
+      case REFERENCE.BLOB:
+        return this.blobs.read(reader);
     }
     throw new ProtocolError(`Cannot read a reference of kind ${kind}`);
   }
@@ -291,8 +303,11 @@ export class References {
 
   /** Gives a value, or what stands for it in a decoded message until it is there. */
   arrive(value: unknown): unknown {
-    if (!(value instanceof Promise)) return value;
-    const pending = new Pending(value);
+    return value instanceof Promise ? this.#await(value) : value;
+  }
+
+  #await(promise: Promise<unknown>): Pending {
+    const pending = new Pending(promise);
     this.arriving.push(pending);
     return pending;
   }
@@ -307,25 +322,46 @@ export class References {
 
   #import(handle: number, name: string): object {
     const known = this.#imported.get(handle);
-    const proxy = known?.proxy.deref();
-    if (proxy) {
+    let face = known?.face.deref();
+    if (face) {
       known!.holding.count++;
-      return proxy;
+    } else {
+      const holding: Holding = { handle, name, count: 1 };
+      face = new RemoteFace(this.#context.operator, holding);
+      this.#imported.set(handle, { holding, face: new WeakRef(face) });
+      this.#collected.register(face, holding, holding);
     }
-    const holding: Holding = { handle, name, count: 1 };
-    const made = new RemoteFace(this.#context.operator, holding).proxy;
-    this.#imported.set(handle, { holding, proxy: new WeakRef(made) });
-    this.#collected.register(made, holding, holding);
-    return made;
+    this.#unwanted?.push(face.holding!);
+    return face.proxy;
   }
 
-  /** Gives a reference back to the peer. Doing it twice is harmless. */
-  release(holding: Holding): void {
+  /** Decodes what nobody wants any more, and gives back what comes with it. */
+  discard(decode: () => unknown): void {
+    const unwanted: Holding[] = this.#unwanted = [];
+    try {
+      decode();
+    } catch (error) {
+      if (!(error instanceof OperationError)) throw error;
+    } finally {
+      this.#unwanted = undefined;
+      this.takeArriving();
+      for (const holding of unwanted) this.release(holding, 1);
+    }
+  }
+
+  /**
+   * Gives references back to the peer. Doing it twice is harmless.
+   *
+   * @param count How many of those that were received.
+   */
+  release(holding: Holding, count: number = holding.count): void {
     if (holding.count === 0) return;
-    const { handle, count } = holding;
-    this.#collected.unregister(holding);
-    if (this.#imported.get(handle)?.holding === holding) this.#imported.delete(handle);
-    holding.count = 0;
+    const { handle } = holding;
+    holding.count -= count;
+    if (holding.count === 0) {
+      this.#collected.unregister(holding);
+      if (this.#imported.get(handle)?.holding === holding) this.#imported.delete(handle);
+    }
     if (this.#returned.push({ handle, name: "", count }) > 1) return;
     // Behind all that was sent so far, some of which may carry it.
     queueMicrotask(() => this.#context.link.afterAll(() => this.#sendReturned()));
@@ -349,29 +385,6 @@ export class References {
     for (let left = reader.varint(); left > 0; left--) this.#giveBack(reader.varint(), reader.varint());
   }
 
-  #sendBlob(writer: Writer, blob: Blob): void {
-    const { link } = this.#context;
-    const number = ++this.#lastBlob;
-    writer.u8(REFERENCE.BLOB);
-    writer.varint(number);
-    writer.string(blob.type);
-    const send = (value: unknown) => {
-      const start = link.begin(MESSAGE.BLOB);
-      link.writer.varint(number);
-      link.value(value, "blob");
-      link.commit(start);
-    };
-    blob.arrayBuffer().then(send, (error) => send(new Error(`Cannot read a Blob: ${error}`)));
-  }
-
-  /** Reads a BLOB message, whose value is `value`. */
-  blobArrived(number: number, value: unknown): void {
-    const pending = this.#blobs.get(number);
-    this.#blobs.delete(number);
-    if (value instanceof ArrayBuffer) pending?.resolve?.(value);
-    else pending?.reject?.(value);
-  }
-
   /** Forgets everything: the connection is gone. */
   clear(error: unknown): void {
     this.#exported.clear();
@@ -382,7 +395,7 @@ export class References {
     }
     this.#imported.clear();
     this.#returned = [];
-    for (const pending of this.#blobs.values()) pending.reject?.(error);
-    this.#blobs.clear();
+    this.blobs.clear(error);
+    this.signals.clear(error);
   }
 }

@@ -9,6 +9,7 @@ import fc from "fast-check";
 import { ProtocolError } from "../protocol/errors.ts";
 import { FRAME, Inbox } from "../protocol/frames.ts";
 import { LIMITS } from "../protocol/limits.ts";
+import type { LargeMessage } from "../protocol/outbox.ts";
 import { Outbox } from "../protocol/outbox.ts";
 
 interface Message {
@@ -331,4 +332,20 @@ Deno.test("a message that is abandoned is forgotten", () => {
   inbox.push(first);
   inbox.push(rest);
   assertEquals([delivered, inbox.frames, outbox.take()], [0, 3, undefined]);
+});
+
+Deno.test("a message that is committed behind others leaves when they have, and not before", () => {
+  const outbox = new Outbox(1 << 30);
+  const first = outbox.commit(outbox.begin(), [new Uint8Array(1 << 20).fill(1)])!;
+  const second = outbox.commit(outbox.begin(), [new Uint8Array(1 << 20).fill(2)])!;
+  const waiting = outbox.commit(outbox.begin(), [], { behind: [first, second] })!;
+  const after = outbox.commit(outbox.begin(), [], { behind: [waiting] })!;
+  const order: LargeMessage[] = [];
+  const all = [first, second, waiting, after];
+  for (let bytes = outbox.take(); bytes; bytes = outbox.take()) {
+    outbox.recycle(bytes);
+    for (const message of all) if (message.gone && !order.includes(message)) order.push(message);
+  }
+  assertEquals(order, all);
+  assertEquals(outbox.commit(outbox.begin(), [], { behind: all }), undefined, "nothing to wait for");
 });

@@ -45,3 +45,28 @@ Deno.test("the stack of an error names who awaits the call, also when there were
     assertStringIncludes(error.stack!, "Below lines obtained from host ");
     assert(!error.stack!.includes("/session/"), error.stack);
   }));
+
+Deno.test("what is built upon a large call waits for it, whatever the size of the rest", () =>
+  inPair(async ({ left }) => {
+    const bytes = new Uint8Array(1 << 20);
+    const chain = left.callRef((b: Uint8Array) => ({ n: b.length, twice: (n: number) => n * 2 }), bytes);
+    assertEquals(await chain.twice(chain.n), 2 << 20);
+    const large = left.call((b: Uint8Array) => b.length, bytes);
+    const larger = left.call((b: Uint8Array, n: number) => b.length + n, bytes, large);
+    assertEquals(
+      await left.call((n: number, { deep }: { deep: number }) => n + deep, larger, { deep: large }),
+      3 << 20,
+    );
+  }));
+
+Deno.test("the bytes of a Blob do not overtake the large message that announces it", () =>
+  inPair(async ({ left }) => {
+    const add = (blob: Blob, bytes: Uint8Array) => blob.size + bytes.length;
+    assertEquals(await left.call(add, new Blob(["abc"]), new Uint8Array(20 << 20)), 3 + (20 << 20));
+  }));
+
+Deno.test("arguments are let go of when they have left, also if no other call follows", () =>
+  inPair(async ({ left }) => {
+    const first = left.call(() => ({ n: 1 }));
+    assertEquals(await left.call(({ n }: { n: number }) => n, first), 1);
+  }));
