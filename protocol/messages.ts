@@ -161,6 +161,7 @@ export const REFERENCE: {
   readonly READABLE: 8;
   readonly WRITABLE: 9;
   readonly ITERABLE: 10;
+  readonly ITSELF: 11;
 } = {
   /** An object of the receiver: handle. */
   YOURS: 0,
@@ -184,4 +185,6 @@ export const REFERENCE: {
   WRITABLE: 9,
   /** An async iterable or generator. */
   ITERABLE: 10,
+  /** In an answer: the object that the operation started from. */
+  ITSELF: 11,
 };

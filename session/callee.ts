@@ -16,7 +16,7 @@ import { Script } from "./execute.ts";
 import { faceOf, isHidden } from "./faces.ts";
 import { isOperationError, withoutFields } from "./failures.ts";
 import type { Link } from "./link.ts";
-import { Referred } from "./marks.ts";
+import { ITSELF, Referred } from "./marks.ts";
 import { readPath } from "./paths.ts";
 import { complete } from "./pending.ts";
 import type { References } from "./references.ts";
@@ -56,6 +56,8 @@ interface Request {
   entered: boolean;
   /** The object whose method was called. */
   self: unknown;
+  /** Whether that is what the operation started from, which the caller has a proxy of. */
+  readonly direct: boolean;
 }
 
 /** A held result: a value, or a promise of it. */
@@ -84,9 +86,10 @@ export class Callee {
 
   /** Reads a CALL message and starts the operation. */
   called(reader: Reader): void {
-    const id = reader.varint(), flags = reader.u8();
+    const id = reader.varint(), flags = reader.u8(), kind = reader.peek();
     if (this.#running.has(id) || this.#held.has(id)) throw new ProtocolError(`Cannot take call ${id} twice`);
-    let base: unknown, path, action, args, failure: { error: unknown } | undefined;
+    let base: unknown, path: readonly string[] | undefined, action, args;
+    let failure: { error: unknown } | undefined;
     const { references, connection } = this.#context;
     const context = new CallContext(connection);
     references.signals.call = context;
@@ -117,6 +120,7 @@ export class Callee {
       context,
       entered: false,
       self: undefined,
+      direct: path?.length === 1 && (kind === BASE.HANDLE || kind === BASE.ROOT),
     };
     if (failure) return this.#failAtOnce(request, failure.error);
     if (arriving) {
@@ -224,7 +228,7 @@ export class Callee {
     return known;
   }
 
-  #succeed({ id, flags, self }: Request, value: unknown): void {
+  #succeed({ id, flags, self, direct }: Request, value: unknown): void {
     if (!(flags & (WANT.VALUE | WANT.REFERENCE))) return;
     const { link, references } = this.#context;
     const start = link.begin(MESSAGE.RESULT);
@@ -233,7 +237,10 @@ export class Callee {
       link.writer.varint(id);
       // A method that returns its object is for going on with the object, not for copying it.
       const itself = value === self && typeof value === "object" && value !== null;
-      link.value(itself || flags & WANT.REFERENCE ? new Referred(plain(value)) : value, "result");
+      let answer = value;
+      if (itself && direct) answer = ITSELF;
+      else if (itself || flags & WANT.REFERENCE) answer = new Referred(plain(value));
+      link.value(answer, "result");
       link.commit(start, { kept: value, behind: largeOf(references.takeNeeded()) });
     } catch (error) {
       link.rollback(start);
@@ -256,11 +263,6 @@ export class Callee {
 
   #answerFailure(id: number, error: unknown): void {
     this.#context.references.tell(MESSAGE.FAILURE, id, error, withoutFields);
-  }
-
-  /** What lies at the end of a path; see {@linkcode follow}. */
-  follow(base: unknown, path: readonly string[]): unknown {
-    return follow(base, path);
   }
 
   /** Takes a CANCEL message. */

@@ -261,14 +261,18 @@ export class Caller implements Operator {
       this.#context.references.discard(() => this.#context.decoder.value(reader));
       return { call, value, refused };
     }
+    const { decoder, references } = this.#context;
+    references.asked = call.context;
     try {
-      value = this.#context.decoder.value(reader);
+      value = decoder.value(reader);
     } catch (error) {
-      this.#context.references.takeArriving();
+      references.takeArriving();
       // What breaks the connection reaches this call with all others.
       if (!(error instanceof OperationError)) throw error;
       value = error;
       refused = true;
+    } finally {
+      references.asked = undefined;
     }
     this.#calls.delete(id);
     if (this.#waiting === 0) this.#context.busy(-1);

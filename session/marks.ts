@@ -13,6 +13,9 @@ export class Referred {
   }
 }
 
+/** Stands for the object that an operation started from, in its answer. */
+export const ITSELF: Referred = new Referred(undefined);
+
 /** What `ship` makes: stands for a function that is to be passed as code. */
 const shipped = new WeakMap<object, object>();
 

@@ -10,7 +10,7 @@ import { OperationError, ProtocolError } from "../protocol/errors.ts";
 import { MESSAGE } from "../protocol/messages.ts";
 import { Reader } from "../protocol/reader.ts";
 import type { Wire } from "../transports/wire.ts";
-import { Callee } from "./callee.ts";
+import { Callee, follow } from "./callee.ts";
 import { Caller } from "./caller.ts";
 import { followCalls } from "./context.ts";
 import { isObserved, observe } from "./debug.ts";
@@ -136,7 +136,7 @@ export class Parts {
       classNumber: (fn) => definitions.classNumber(fn),
       defined: (number) => definitions.get(number),
       held: (id) => this.callee.held(id),
-      follow: (base, path) => this.callee.follow(base, path),
+      follow: (base, path) => follow(base, path),
     });
     const common = { link, decoder, references, definitions, connection, busy };
     this.callee = new Callee({ ...common, acceptCalls, exposed, importModule, prepare });

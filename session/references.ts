@@ -18,14 +18,14 @@ import { Call } from "./call.ts";
 import type { Holding, Operator } from "./faces.ts";
 import { faceOf, RemoteFace, ResultFace } from "./faces.ts";
 import type { Link } from "./link.ts";
-import { Referred, shippedFunction } from "./marks.ts";
+import { ITSELF, Referred, shippedFunction } from "./marks.ts";
 import { readPath, writeOrigin, writePath } from "./paths.ts";
 import { Pending } from "./pending.ts";
 import type { SideContext } from "./signals.ts";
 import { Signals } from "./signals.ts";
 
 const NOTHING: readonly string[] = [];
-const ITSELF = (value: unknown): unknown => value;
+const asItIs = (value: unknown): unknown => value;
 
 /** What references need of the rest of a session. */
 export interface ReferenceContext {
@@ -78,6 +78,8 @@ export class References {
   readonly signals: Signals;
   /** Blobs, likewise. */
   readonly blobs: Blobs;
+  /** Where the operation started whose answer is being decoded. */
+  asked: unknown;
   /** Parts of the message that was decoded last that are not there yet; the receiver of the message waits for them. */
   arriving: Pending[] = [];
 
@@ -143,7 +145,7 @@ export class References {
     const { link } = this.#context;
     // A getter among the arguments of something else may have got us here.
     if (link.encoding) return queueMicrotask(() => this.tell(kind, number, value, otherwise, behind));
-    for (const make of [ITSELF, otherwise]) {
+    for (const make of [asItIs, otherwise]) {
       const start = link.begin(kind);
       this.begin();
       try {
@@ -226,7 +228,8 @@ export class References {
         return true;
       }
     } else if (value instanceof Referred) {
-      this.writeReference(writer, value.value);
+      if (value === ITSELF) writer.u8(REFERENCE.ITSELF);
+      else this.writeReference(writer, value.value);
       return true;
     } else if (typeof Blob === "function" && value instanceof Blob) {
       this.blobs.write(writer, value);
@@ -261,6 +264,10 @@ export class References {
       }
       case REFERENCE.CODE:
         return this.arrive(this.#context.defined(reader.varint()));
+      case REFERENCE.ITSELF:
+        if (this.asked instanceof RemoteFace) return this.asked.proxy;
+        if (this.#unwanted) return;
+        break;
       case REFERENCE.SIGNAL:
         return this.signals.read(reader);
       case REFERENCE.BLOB:
