@@ -13,7 +13,8 @@ import { largeOf } from "./call.ts";
 import type { Definitions } from "./definitions.ts";
 import { refusal } from "./definitions.ts";
 import { Script } from "./execute.ts";
-import { faceOf, isHidden } from "./faces.ts";
+import type { Face } from "./faces.ts";
+import { faceOf, isHidden, passOn } from "./faces.ts";
 import { isOperationError, withoutFields } from "./failures.ts";
 import type { Link } from "./link.ts";
 import { ITSELF, Referred } from "./marks.ts";
@@ -22,6 +23,7 @@ import { complete } from "./pending.ts";
 import type { References } from "./references.ts";
 import { isClass } from "./source.ts";
 import { ignore } from "./waiting.ts";
+import { watch } from "./watch.ts";
 
 /** Arguments of one call that are accepted. */
 const ARGUMENT_LIMIT = 1 << 16;
@@ -204,13 +206,18 @@ export class Callee {
 
   /** Answers when a promise settles. */
   #later(request: Request, result: PromiseLike<unknown>): void {
-    const { id } = request;
+    const { id, flags } = request;
+    if (faceOf(result) && !(flags & (WANT.VALUE | WANT.REFERENCE))) return void this.#held.set(id, { value: result });
     this.#running.set(id, request);
     this.#context.busy(1);
-    if (request.flags & WANT.HOLD) this.#hold(id, Promise.resolve(result));
+    if (flags & WANT.HOLD) {
+      if (faceOf(result)) this.#held.set(id, { value: result });
+      else this.#hold(id, Promise.resolve(result));
+    }
     result.then((value) => {
       if (!this.#ended(id)) return;
-      if (this.#held.has(id)) this.#held.set(id, { value });
+      const held = this.#held.get(id);
+      if (held && !faceOf(held.value)) this.#held.set(id, { value });
       this.#succeed(request, value);
     }, (error) => {
       if (this.#ended(id)) this.#fail(request, error);
@@ -339,6 +346,8 @@ export function follow(base: unknown, path: readonly string[]): unknown {
 /** Does to `base` what a request says. */
 function perform(base: unknown, request: Request): unknown {
   const { path } = request;
+  const face = faceOf(base);
+  if (face) return forward(face, path, request);
   if (base instanceof Script) {
     request.entered = true;
     return base.run();
@@ -351,11 +360,22 @@ function perform(base: unknown, request: Request): unknown {
   return act(owner, path[last], owner, request);
 }
 
+/** Has an operation done where its object lives, with which we have another connection. */
+function forward(face: Face, path: readonly string[], request: Request): unknown {
+  const { flags, action, args, context } = request;
+  request.entered = true; // what fails is not the caller's connection
+  const { operator, call, proxy } = passOn(face, path, action, args, !!(flags & WANT.REFERENCE), !!(flags & WANT.HOLD));
+  watch(context.signal, { aborted: (reason) => operator.cancel(call, reason) });
+  return proxy;
+}
+
 /** Does something to `holder`, or to its property `name` if there is one. */
 function act(holder: unknown, name: string | undefined, self: unknown, request: Request): unknown {
   const { action, args, context } = request;
   context.check();
   holder = plain(holder);
+  const face = faceOf(holder);
+  if (face) return forward(face, name === undefined ? [] : [name], request);
   if (action === ACTION.SET || action === ACTION.DELETE || action === ACTION.HAS) {
     return change(holder, name, action, args);
   }

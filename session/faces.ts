@@ -7,7 +7,7 @@
 
 import { OperationError } from "../protocol/errors.ts";
 import { ACTION } from "../protocol/messages.ts";
-import type { Call } from "./call.ts";
+import { Call } from "./call.ts";
 
 /** An object of the peer that we hold a reference to: how often it was received, so that we can give it back. */
 export interface Holding {
@@ -44,6 +44,8 @@ export interface Operator {
   iterate(origin: Origin, path: readonly string[]): AsyncIterator<unknown>;
   /** Gives a reference back. */
   release(holding: Holding): void;
+  /** Gives a call up. */
+  cancel(call: Call, reason: unknown): void;
 }
 
 /** The key under which a proxy gives its face. Nobody outside of this file can ask for it. */
@@ -313,6 +315,25 @@ export function release(value: unknown): void {
   if (face instanceof ResultFace) {
     face.promise().then((it) => faceOf(it) instanceof RemoteFace && release(it), () => {});
   }
+}
+
+/**
+ * Passes an operation on to where its object lives.
+ *
+ * @param held Whether others will be built upon its result.
+ */
+export function passOn(
+  { operator, origin, path }: Face,
+  further: readonly string[],
+  action: number,
+  args: readonly unknown[],
+  reference: boolean,
+  held: boolean,
+): ResultFace {
+  if (origin instanceof Call) origin.chain();
+  const call = operator.operate(origin, [...path, ...further], action, args, reference);
+  if (held) call.chain();
+  return new ResultFace(operator, call);
 }
 
 /** A promise of a proxy of what `value` refers to. */

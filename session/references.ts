@@ -310,7 +310,8 @@ export class References {
 
   /** Gives a value, or what stands for it in a decoded message until it is there. */
   arrive(value: unknown): unknown {
-    return value instanceof Promise ? this.#await(value) : value;
+    const promise = value instanceof Promise ? value : faceOf(value)?.promise();
+    return promise ? this.#await(promise) : value;
   }
 
   #await(promise: Promise<unknown>): Pending {

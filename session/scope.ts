@@ -126,4 +126,8 @@ export class Scope implements Operator {
   release(holding: Holding): void {
     this.caller.release(holding);
   }
+
+  cancel(call: Call, reason: unknown): void {
+    this.caller.cancel(call, reason);
+  }
 }
