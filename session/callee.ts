@@ -126,12 +126,14 @@ export class Callee {
     };
     if (failure) return this.#failAtOnce(request, failure.error);
     if (arriving) {
-      const whole = complete([base, request.args] as const, arriving);
+      // What was here before the message is nobody's to look into.
+      const ours = kind === BASE.HANDLE || kind === BASE.RESULT || kind === BASE.ROOT;
+      const whole = complete([ours ? undefined : base, request.args] as const, arriving);
       return this.#later(
         request,
-        whole.then(([base, args]) => {
+        whole.then(([sent, args]) => {
           request.args = args;
-          return this.#start(request, base);
+          return this.#start(request, ours ? base : sent);
         }),
       );
     }

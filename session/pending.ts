@@ -5,6 +5,8 @@
  * @module
  */
 
+import { OperationError } from "../protocol/errors.ts";
+
 /** Stands for a part of a value until it is there. */
 export class Pending {
   /** Settles with what belongs here. */
@@ -20,16 +22,23 @@ export class Pending {
   }
 }
 
+/** What a message has to be completed with. */
+export interface Arriving {
+  /** The placeholders in it. */
+  readonly parts: readonly Pending[];
+  /** Objects in it that were here before, and are nobody's to look into. */
+  readonly own: readonly unknown[];
+}
+
 /**
  * Waits for all parts, then puts them in their places.
  *
  * @param root What was decoded.
- * @param parts The placeholders in it.
  * @returns The value; `root` itself unless that is a placeholder.
  */
-export async function complete<T>(root: T, parts: readonly Pending[]): Promise<T> {
+export async function complete<T>(root: T, { parts, own }: Arriving): Promise<T> {
   await Promise.all(parts.map((part) => part.promise));
-  return replaced(root, new Set()) as T;
+  return replaced(root, new Set(own)) as T;
 }
 
 /** Replaces placeholders in `value`, in place, and gives what belongs in the place of `value` itself. */
@@ -51,6 +60,10 @@ function replaced(value: unknown, seen: Set<unknown>): unknown {
       const property = Reflect.getOwnPropertyDescriptor(value, key)!;
       if (typeof property.value !== "object" || property.value === null) continue;
       const item = replaced(property.value, seen);
+      // As in the decoder: no `await` of ours may call what the peer chose.
+      if (key === "then" && typeof item === "function") {
+        throw new OperationError("Cannot receive an object with a function named then");
+      }
       if (item !== property.value) Reflect.defineProperty(value, key, { ...property, value: item });
     }
   }

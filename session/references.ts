@@ -20,6 +20,7 @@ import { faceOf, RemoteFace, ResultFace } from "./faces.ts";
 import type { Link } from "./link.ts";
 import { ITSELF, Referred, shippedFunction } from "./marks.ts";
 import { readPath, writeOrigin, writePath } from "./paths.ts";
+import type { Arriving } from "./pending.ts";
 import { Pending } from "./pending.ts";
 import type { SideContext } from "./signals.ts";
 import { Signals } from "./signals.ts";
@@ -82,6 +83,8 @@ export class References {
   asked: unknown;
   /** Parts of the message that was decoded last that are not there yet; the receiver of the message waits for them. */
   arriving: Pending[] = [];
+  /** Objects of ours in that message. */
+  #met: unknown[] = [];
 
   constructor(context: ReferenceContext) {
     this.#context = context;
@@ -248,8 +251,11 @@ export class References {
   decode(reader: Reader): unknown {
     const kind = reader.u8();
     switch (kind) {
-      case REFERENCE.YOURS:
-        return this.object(reader.varint());
+      case REFERENCE.YOURS: {
+        const object = this.object(reader.varint());
+        this.#met.push(object);
+        return object;
+      }
       case REFERENCE.MINE:
       case REFERENCE.FUNCTION:
         return this.#import(reader.varint(), reader.string());
@@ -321,11 +327,12 @@ export class References {
   }
 
   /** Parts of the message decoded last that one has to wait for. */
-  takeArriving(): Pending[] | undefined {
-    if (this.arriving.length === 0) return;
-    const arriving = this.arriving;
+  takeArriving(): Arriving | undefined {
+    const parts = this.arriving, own = this.#met;
+    if (own.length > 0) this.#met = [];
+    if (parts.length === 0) return;
     this.arriving = [];
-    return arriving;
+    return { parts, own };
   }
 
   #import(handle: number, name: string): object {

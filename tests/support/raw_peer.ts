@@ -261,9 +261,13 @@ export class RawPeer {
     return await condition(() => this.received.find(test), what);
   }
 
+  /** The number of a call that was not used yet. */
+  nextId(): number {
+    return ++this.#last;
+  }
+
   /** Sends a CALL. Returns its number. */
-  async issue({ id = ++this.#last, ...call }: RawCall): Promise<number> {
-    this.#last = Math.max(this.#last, id);
+  async issue({ id = this.nextId(), ...call }: RawCall): Promise<number> {
     await this.message(MESSAGE.CALL, (w) => writeCall(w, { ...call, id }));
     return id;
   }
@@ -352,6 +356,7 @@ export class RawPeer {
     const before = connection.wait();
     // Once it has ended, nothing can be written to it.
     await say().catch(() => {});
+    await condition(() => !connection.isConnected(), "the connection ends");
     await told;
     await before;
     const { callsInFlight, callsRunning, referencesHeld, referencesGiven, resultsHeld } = connection.status();
