@@ -16,6 +16,10 @@ export const LIMITS: {
   readonly bigintDigits: number;
   readonly segments: number;
   readonly text: number;
+  readonly streams: number;
+  readonly itemCost: number;
+  readonly streamAdvance: number;
+  readonly streamAdvances: number;
 } = {
   /** Text before the first protocol bytes (a login banner, a motd) that is skipped; more is a `ProtocolError`. */
   bannerSize: 64 * 1024,
@@ -37,4 +41,12 @@ export const LIMITS: {
   segments: 4096,
   /** UTF-16 units of one block of text: what a short string that is kept may keep with it. */
   text: 8192,
+  /** Streams that may be open at one time over a connection. */
+  streams: 1 << 16,
+  /** What an item of a stream costs beside the bytes of its message: what it takes to keep it. */
+  itemCost: 1024,
+  /** What may be sent of one stream before anybody has asked for it. */
+  streamAdvance: 64 * 1024,
+  /** The same for all streams of one direction of a connection. */
+  streamAdvances: 1024 * 1024,
 };

@@ -50,12 +50,44 @@ export const MESSAGE: {
   BLOB: 13,
   /** The sender will neither ask nor answer any more. */
   GOODBYE: 14,
-  /** Traffic of one stream: number, what (`STREAM`), value. */
+  /** Traffic of one stream: what (`STREAM`), number, what belongs to it. */
   STREAM: 15,
   /** A signal of the sender: number, a list of the reason that it was aborted with, or undefined if it never will be. */
   SIGNAL: 16,
   /** Log records: one value, a list. */
   LOG: 17,
+};
+
+/** What a STREAM message says. */
+export const STREAM: {
+  readonly ITEM: 0;
+  readonly BYTES: 1;
+  readonly END: 2;
+  readonly FAIL: 3;
+  readonly CREDIT: 4;
+  readonly CANCEL: 5;
+  readonly THROW: 6;
+  readonly DONE: 7;
+  readonly UNASKED: 128;
+} = {
+  /** From the sending end: the next item, a value. */
+  ITEM: 0,
+  /** From the sending end: the next item, or a part of it, as bytes. */
+  BYTES: 1,
+  /** From the sending end: nothing more comes. What a generator returned. */
+  END: 2,
+  /** From the sending end: nothing more comes. Why, a value. */
+  FAIL: 3,
+  /** From the receiving end: so much more may be sent. */
+  CREDIT: 4,
+  /** From the receiving end: nothing more is wanted. Why, or what a generator is to return. */
+  CANCEL: 5,
+  /** From the receiving end: a generator is to go on as if its `yield` had thrown this value, and then to end. */
+  THROW: 6,
+  /** From the receiving end of a `WritableStream`: END or FAIL was acted upon. */
+  DONE: 7,
+  /** Added to ITEM and BYTES: sent without credit of the stream, on that of the connection. */
+  UNASKED: 128,
 };
 
 /** What a definition's text is. */
@@ -179,11 +211,11 @@ export const REFERENCE: {
   BLOB: 6,
   /** An AbortSignal: number, state. */
   SIGNAL: 7,
-  /** A ReadableStream. */
+  /** A ReadableStream: number, 1 if it is one of bytes, else 0. */
   READABLE: 8,
-  /** A WritableStream. */
+  /** A WritableStream: number. */
   WRITABLE: 9,
-  /** An async iterable or generator. */
+  /** An async iterable, generator or iterator: number. */
   ITERABLE: 10,
   /** In an answer: the object that the operation started from. */
   ITSELF: 11,

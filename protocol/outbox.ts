@@ -28,6 +28,8 @@ export interface LargeMessage {
   readonly number: number;
   /** Its encoded part, which may be patched as long as {@linkcode begun} is false. */
   readonly body: Uint8Array<ArrayBuffer>;
+  /** Bytes of its body and its segments. */
+  readonly size: number;
   /** Whether bytes of it have left. */
   readonly begun: boolean;
   /** Whether all of it has left, or nothing more of it will. */
@@ -77,6 +79,10 @@ class Departing implements LargeMessage {
     head.setUint32(4, segments.length, true);
     segments.forEach((segment, i) => head.setFloat64(8 + 8 * i, segment.length, true));
     this.#parts = [new Uint8Array(head.buffer), body, ...segments];
+  }
+
+  get size(): number {
+    return this.#parts.reduce((sum, part) => sum + part.length, -this.#parts[0]!.length);
   }
 
   get begun(): boolean {

@@ -16,6 +16,7 @@ import { Script } from "./execute.ts";
 import type { Face } from "./faces.ts";
 import { faceOf, isHidden, passOn } from "./faces.ts";
 import { isOperationError, withoutFields } from "./failures.ts";
+import { iterable } from "./iterable.ts";
 import type { Link } from "./link.ts";
 import { ITSELF, Referred } from "./marks.ts";
 import { readPath } from "./paths.ts";
@@ -237,11 +238,11 @@ export class Callee {
     return known;
   }
 
-  #succeed({ id, flags, self, direct }: Request, value: unknown): void {
+  #succeed({ id, flags, self, direct, context }: Request, value: unknown): void {
     if (!(flags & (WANT.VALUE | WANT.REFERENCE))) return;
     const { link, references } = this.#context;
     const start = link.begin(MESSAGE.RESULT);
-    references.begin();
+    references.begin(context);
     try {
       link.writer.varint(id);
       // A method that returns its object is for going on with the object, not for copying it.
@@ -384,6 +385,10 @@ function act(holder: unknown, name: string | undefined, self: unknown, request: 
   const target = name === undefined ? holder : plain(member(holder, name));
   if (target instanceof Promise) return target.then((target) => act(target, undefined, self, request));
   if (action === ACTION.DISPOSE) return dispose(target);
+  if (action === ACTION.ITERATE) {
+    request.entered = true;
+    return iterable(target);
+  }
   if (typeof target !== "function") {
     throw new TypeError(`${name === undefined ? "The target of the call" : `"${name}"`} is not a function`);
   }

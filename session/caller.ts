@@ -20,6 +20,7 @@ import type { References } from "./references.ts";
 import { writeOrigin, writePath } from "./paths.ts";
 import { explainReference } from "./source.ts";
 import { joinStacks } from "./stacks.ts";
+import type { StreamPort } from "./streams.ts";
 
 /** For how many calls of each so many milliseconds it is noted where they were issued, which costs as much as all the rest of a call. */
 const NOTED_SITES = 16;
@@ -33,6 +34,7 @@ export interface CallerContext {
   readonly decoder: Decoder;
   readonly references: References;
   readonly definitions: Definitions;
+  readonly streams: StreamPort;
   /** The public connection. */
   readonly connection: object;
   /** Who and where the peer is, for stacks. */
@@ -243,8 +245,8 @@ export class Caller implements Operator {
     link.commit(start);
   }
 
-  iterate(_origin: Origin, _path: readonly string[]): AsyncIterator<unknown> {
-    throw new OperationError("Cannot iterate over a remote object: call a method that returns an array");
+  iterate(origin: Origin, path: readonly string[]): AsyncIterator<unknown> {
+    return this.#context.streams.iterate(() => this.result(this.operate(origin, path, ACTION.ITERATE, NOTHING, false)));
   }
 
   release(holding: Holding): void {

@@ -129,7 +129,10 @@ export abstract class Face implements ProxyHandler<object> {
       case Symbol.toStringTag:
         return "Remote";
       case Symbol.asyncIterator:
-        return () => this.operator.iterate(this.origin, this.path);
+        return () => {
+          this.chain();
+          return this.operator.iterate(this.origin, this.path);
+        };
       case Symbol.dispose:
         return () => release(receiver);
       case Symbol.asyncDispose:

@@ -20,6 +20,8 @@ import { isObserved, observe } from "./debug.ts";
  * then is known whether the value is wanted; one more for an `async` function that returns it.
  */
 const SETTLING_TURNS = 3;
+/** What waits to be written when streams begin to wait: a small message is to wait for no more than that. */
+const ROOM = 128 * 1024;
 
 /** What parts of a session need to send messages. */
 export class Link {
@@ -37,6 +39,8 @@ export class Link {
   #writing = false;
   #encoding = false;
   #idle: (() => void)[] = [];
+  /** Wait for room. */
+  #crowd: (() => void)[] = [];
   /** Whether frames may leave: after the peer's superblock was seen. */
   open = false;
   /** Where in the writer the message starts that was committed last, if it is a small one: for patching. */
@@ -72,6 +76,11 @@ export class Link {
   /** Whether a message is being encoded. */
   get encoding(): boolean {
     return this.#encoding;
+  }
+
+  /** What streams wait for before they add to what is to be written; undefined if there is room. */
+  room(): Promise<void> | undefined {
+    return this.writer.position < ROOM ? undefined : new Promise((resolve) => this.#crowd.push(resolve));
   }
 
   /** Messages sent so far. */
@@ -215,6 +224,7 @@ export class Link {
     this.beforeFlush();
     for (let bytes = this.#outbox.take(); bytes; bytes = this.#outbox.take()) {
       if (this.#late.length > 0) this.#sendLate();
+      if (this.#crowd.length > 0) { for (const resolve of this.#crowd.splice(0)) resolve(); }
       if (!this.write(bytes)) return;
       this.beforeFlush();
     }

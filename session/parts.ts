@@ -21,6 +21,8 @@ import type { ConnectionStatus } from "./peer.ts";
 import type { RecordsContext } from "./records.ts";
 import { carryRecords, recordsArrived, recordsOver } from "./records.ts";
 import { References } from "./references.ts";
+import type { StreamPort } from "./streams.ts";
+import { Streams } from "./streams.ts";
 import { withoutOwnFrames } from "./stacks.ts";
 import { ignore } from "./waiting.ts";
 
@@ -55,7 +57,14 @@ export interface PartsInit {
   fail(error: unknown): void;
 }
 
-type Counters = "callsInFlight" | "callsRunning" | "referencesHeld" | "referencesGiven" | "resultsHeld" | "modulesSent";
+type Counters =
+  | "callsInFlight"
+  | "callsRunning"
+  | "referencesHeld"
+  | "referencesGiven"
+  | "resultsHeld"
+  | "streamsOpen"
+  | "modulesSent";
 
 const NO_SEGMENTS: readonly ArrayBuffer[] = [];
 /** How many sessions there were: the modules of each have names of their own. */
@@ -77,6 +86,8 @@ export class Parts {
   readonly definitions: Definitions;
   /** Modules. */
   readonly exchange: Exchange;
+  /** Streams and iterations. */
+  readonly streams: StreamPort;
   /** Operations that the peer asks us for. */
   readonly callee: Callee;
   /** Operations that we ask the peer for. */
@@ -132,16 +143,30 @@ export class Parts {
       get operator() {
         return parts.caller;
       },
+      get streams() {
+        return parts.streams;
+      },
       define: (fn) => definitions.define(fn),
       classNumber: (fn) => definitions.classNumber(fn),
       defined: (number) => definitions.get(number),
       held: (id) => this.callee.held(id),
       follow: (base, path) => follow(base, path),
     });
+    const streams = this.streams = new Streams({
+      link,
+      decoder,
+      references,
+      get peer() {
+        return init.peer;
+      },
+      exported: (constructor) => exchange.nameOf(constructor) !== undefined,
+      busy,
+    });
     const common = { link, decoder, references, definitions, connection, busy };
     this.callee = new Callee({ ...common, acceptCalls, exposed, importModule, prepare });
     this.caller = new Caller({
       ...common,
+      streams,
       get peer() {
         return init.peer;
       },
@@ -201,13 +226,13 @@ export class Parts {
         this.#stall(loading);
         return again();
       }
-      this.#dispatch(kind, reader);
+      this.#dispatch(kind, reader, segments.reduce((sum, segment) => sum + segment.byteLength, end - start));
     } finally {
       this.#decoder.begin(NO_SEGMENTS); // or it would keep what it decoded last
     }
   }
 
-  #dispatch(kind: number, reader: Reader): void {
+  #dispatch(kind: number, reader: Reader, size: number): void {
     switch (kind) {
       case MESSAGE.RESULT:
         return this.caller.succeeded(reader);
@@ -236,6 +261,8 @@ export class Parts {
         return this.references.signals.said(reader.varint(), this.#value(reader));
       case MESSAGE.LOG:
         return recordsArrived(this.#records, reader);
+      case MESSAGE.STREAM:
+        return this.streams.arrived(reader, size);
     }
     throw new ProtocolError(`Cannot take a message of kind ${kind}`);
   }
@@ -269,13 +296,14 @@ export class Parts {
 
   /** What is under way and held. */
   counters(): Pick<ConnectionStatus, Counters> {
-    const { caller, callee, references, exchange } = this;
+    const { caller, callee, references, streams, exchange } = this;
     return {
       callsInFlight: caller.inFlight,
       callsRunning: callee.running,
       referencesHeld: references.imported,
       referencesGiven: references.exported,
       resultsHeld: callee.holding,
+      streamsOpen: streams.open,
       modulesSent: exchange.sent,
     };
   }
@@ -289,7 +317,8 @@ export class Parts {
    */
   clear(makeError: () => DisconnectError, quiet: boolean): boolean {
     const error = makeError();
-    const told = this.caller.clear(makeError, quiet);
+    const waited = this.streams.clear(error);
+    const told = this.caller.clear(makeError, quiet) || waited;
     this.callee.clear(error);
     this.references.clear(error);
     this.exchange.clear(error);

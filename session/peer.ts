@@ -110,6 +110,8 @@ export interface ConnectionStatus {
   readonly referencesGiven: number;
   /** Results that are kept here because the peer may build upon them. */
   readonly resultsHeld: number;
+  /** Streams and iterations, in either direction, that have not come to an end. */
+  readonly streamsOpen: number;
   /** Modules that were sent to the peer. */
   readonly modulesSent: number;
   /** What the peer is; absent before the handshake. */

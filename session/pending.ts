@@ -45,6 +45,8 @@ export async function complete<T>(root: T, { parts, own }: Arriving): Promise<T>
 function replaced(value: unknown, seen: Set<unknown>): unknown {
   if (typeof value !== "object" || value === null) return value;
   if (value instanceof Pending) return value.value;
+  // Some runtimes keep all that belongs to a stream in its properties.
+  if (value instanceof ReadableStream || value instanceof WritableStream) return value;
   if (seen.has(value)) return value;
   seen.add(value);
   if (value instanceof Map) {

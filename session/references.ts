@@ -15,6 +15,7 @@ import type { Reader } from "../protocol/reader.ts";
 import type { Writer } from "../protocol/writer.ts";
 import { Blobs } from "./blobs.ts";
 import { Call } from "./call.ts";
+import type { CallContext } from "./context.ts";
 import type { Holding, Operator } from "./faces.ts";
 import { faceOf, RemoteFace, ResultFace } from "./faces.ts";
 import type { Link } from "./link.ts";
@@ -24,14 +25,19 @@ import type { Arriving } from "./pending.ts";
 import { Pending } from "./pending.ts";
 import type { SideContext } from "./signals.ts";
 import { Signals } from "./signals.ts";
+import type { StreamPort, Unsent } from "./streams.ts";
 
 const NOTHING: readonly string[] = [];
 const asItIs = (value: unknown): unknown => value;
+
+/** A handle or a stream that a message carries. */
+export type Carried = number | Unsent;
 
 /** What references need of the rest of a session. */
 export interface ReferenceContext {
   readonly link: Link;
   readonly operator: Operator;
+  readonly streams: StreamPort;
   /** The number of the definition of a function that goes as code. */
   define(fn: object): number;
   /** The number of the definition of a class that the peer knows by name, too; undefined for everything else. */
@@ -71,8 +77,8 @@ export class References {
   #unwanted: Holding[] | undefined;
   /** Given back, but not yet said. */
   #returned: Holding[] = [];
-  /** Handles that the message being encoded carries, to be taken back if it fails. */
-  #written: number[] = [];
+  /** Handles and streams that the message being encoded carries, to be taken back if it fails. */
+  #written: Carried[] = [];
   /** Operations whose results it carries, which are not there yet. */
   #needed: Call[] = [];
   /** Signals, which have numbers of their own. */
@@ -81,6 +87,7 @@ export class References {
   readonly blobs: Blobs;
   /** Where the operation started whose answer is being decoded. */
   asked: unknown;
+  #call: CallContext | undefined;
   /** Parts of the message that was decoded last that are not there yet; the receiver of the message waits for them. */
   arriving: Pending[] = [];
   /** Objects of ours in that message. */
@@ -107,14 +114,19 @@ export class References {
     return this.#imported.size;
   }
 
-  /** Starts a message: what was written before has been sent. */
-  begin(): void {
+  /**
+   * Starts a message: what was written before has been sent.
+   *
+   * @param context The call whose result it is, if any: it goes on in the generators in it.
+   */
+  begin(context?: CallContext): void {
+    this.#call = context;
     if (this.#written.length > 0) this.#written = [];
     if (this.#needed.length > 0) this.#needed = [];
   }
 
   /** What the message carries that was encoded last. */
-  get carried(): readonly number[] {
+  get carried(): readonly Carried[] {
     return this.#written;
   }
 
@@ -127,9 +139,12 @@ export class References {
   }
 
   /** Takes back the references of a message that could not be encoded, or is not sent after all. */
-  undo(carried: readonly number[] = this.#written): void {
+  undo(carried: readonly Carried[] = this.#written): void {
     if (carried === this.#written) this.begin();
-    for (const handle of carried) this.#giveBack(handle, 1);
+    for (const it of carried) {
+      if (typeof it === "number") this.#giveBack(it, 1);
+      else it.unsent();
+    }
   }
 
   /**
@@ -241,7 +256,9 @@ export class References {
       this.signals.write(writer, value);
       return true;
     } else if (!(value instanceof Promise)) {
-      return false;
+      const stream = this.#context.streams.encode(writer, value, this.#call);
+      if (stream) this.#written.push(stream);
+      return stream !== undefined;
     }
     this.writeReference(writer, value);
     return true;
@@ -279,6 +296,8 @@ export class References {
       case REFERENCE.BLOB:
         return this.blobs.read(reader);
     }
+    const stream = this.#context.streams.decode(kind, reader, this.#unwanted !== undefined);
+    if (stream) return stream;
     throw new ProtocolError(`Cannot read a reference of kind ${kind}`);
   }
 

@@ -60,8 +60,9 @@ export async function inPair(
 export async function baseline(...connections: readonly Connection[]): Promise<void> {
   const left = () =>
     connections.map((connection) => {
-      const { callsInFlight, callsRunning, referencesHeld, referencesGiven, resultsHeld } = connection.status();
-      return { callsInFlight, callsRunning, referencesHeld, referencesGiven, resultsHeld };
+      const { callsInFlight, callsRunning, referencesHeld, referencesGiven, resultsHeld, streamsOpen } = connection
+        .status();
+      return { callsInFlight, callsRunning, referencesHeld, referencesGiven, resultsHeld, streamsOpen };
     });
   const clean = () => left().every((counts) => Object.values(counts).every((count) => count === 0));
   await condition(
@@ -75,4 +76,11 @@ export async function baseline(...connections: readonly Connection[]): Promise<v
   ).catch(() => assertEquals(left(), left().map(() => NOTHING)));
 }
 
-const NOTHING = { callsInFlight: 0, callsRunning: 0, referencesHeld: 0, referencesGiven: 0, resultsHeld: 0 };
+const NOTHING = {
+  callsInFlight: 0,
+  callsRunning: 0,
+  referencesHeld: 0,
+  referencesGiven: 0,
+  resultsHeld: 0,
+  streamsOpen: 0,
+};
