@@ -126,9 +126,7 @@ export class Streams implements StreamPort, StreamHub {
       const incoming = new Incoming(this, key, true);
       this.#incoming.set(key, incoming);
       incoming.unsent = () => streamWriter.releaseLock();
-      queueMicrotask(() => {
-        if (this.#incoming.get(key) === incoming) fillWritable(incoming, streamWriter, this);
-      });
+      this.#later(key, () => fillWritable(incoming, streamWriter, this));
       return { unsent: () => this.#forgetUnsent(incoming) };
     }
     const iterator = this.#iteratorOf(value);
@@ -167,12 +165,16 @@ export class Streams implements StreamPort, StreamHub {
     const key = this.#head(writer, kind);
     const out = new Outgoing(this, key, false);
     this.#outgoing.set(key, out);
-    const start = () => {
-      if (this.#outgoing.get(key) === out) pump(out);
-    };
-    // Its items must not overtake the message that tells of it.
-    queueMicrotask(() => this.link.afterAll(start));
+    this.#later(key, () => pump(out));
     return out;
+  }
+
+  /** Begins with a stream when the message that tells of it has left, which must not be overtaken. */
+  #later(key: number, begin: () => Promise<void>): void {
+    const start = () => {
+      if (this.#outgoing.has(key) || this.#incoming.has(key)) begin();
+    };
+    queueMicrotask(() => this.link.afterAll(start));
   }
 
   #forgetUnsent(end: Outgoing | Incoming): void {
