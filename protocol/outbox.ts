@@ -81,10 +81,6 @@ class Departing implements LargeMessage {
     this.#parts = [new Uint8Array(head.buffer), body, ...segments];
   }
 
-  get size(): number {
-    return this.#parts.reduce((sum, part) => sum + part.length, -this.#parts[0]!.length);
-  }
-
   get begun(): boolean {
     return this.#part + this.#offset > 0;
   }

@@ -15,6 +15,15 @@ export interface Limits {
   operate(origin: Call, path: readonly string[], action: number, args: readonly unknown[], reference: boolean): Call;
 }
 
+/** A part of a message that is taken back if that is not sent after all. */
+export interface Unsent {
+  /** Takes it back. */
+  unsent(): void;
+}
+
+/** What a message carries: handles of references, streams. */
+export type Carried = number | Unsent;
+
 /** An operation that was issued. */
 export class Call {
   /** Its number, unique within the connection and direction. */
@@ -44,8 +53,8 @@ export class Call {
   large: LargeMessage | undefined;
   /** Where the operation was issued; only its stack is of use. */
   site: Error | undefined;
-  /** Handles that it carries, if it leaves in parts. */
-  carried: readonly number[] | undefined;
+  /** What it carries, if it leaves in parts. */
+  carried: readonly Carried[] | undefined;
   /** Those that are its arguments. */
   needs: readonly Call[] | undefined;
   /** The scope under which it was issued, if any. */

@@ -9,11 +9,12 @@
  */
 
 import { OperationError, ProtocolError } from "../protocol/errors.ts";
-import { ACTION, BASE, MESSAGE, REFERENCE } from "../protocol/messages.ts";
+import { ACTION, BASE, REFERENCE } from "../protocol/messages.ts";
 import type { LargeMessage } from "../protocol/outbox.ts";
 import type { Reader } from "../protocol/reader.ts";
 import type { Writer } from "../protocol/writer.ts";
 import { Blobs } from "./blobs.ts";
+import type { Carried } from "./call.ts";
 import { Call } from "./call.ts";
 import type { CallContext } from "./context.ts";
 import type { Holding, Operator } from "./faces.ts";
@@ -23,15 +24,13 @@ import { ITSELF, Referred, shippedFunction } from "./marks.ts";
 import { readPath, writeOrigin, writePath } from "./paths.ts";
 import type { Arriving } from "./pending.ts";
 import { Pending } from "./pending.ts";
+import { Releases } from "./releases.ts";
 import type { SideContext } from "./signals.ts";
 import { Signals } from "./signals.ts";
-import type { StreamPort, Unsent } from "./streams.ts";
+import type { StreamPort } from "./streams.ts";
 
 const NOTHING: readonly string[] = [];
 const asItIs = (value: unknown): unknown => value;
-
-/** A handle or a stream that a message carries. */
-export type Carried = number | Unsent;
 
 /** What references need of the rest of a session. */
 export interface ReferenceContext {
@@ -75,8 +74,7 @@ export class References {
   readonly #collected = new FinalizationRegistry<Holding>((holding) => this.release(holding));
   /** What comes while something is decoded that nobody wants. */
   #unwanted: Holding[] | undefined;
-  /** Given back, but not yet said. */
-  #returned: Holding[] = [];
+  readonly #releases: Releases;
   /** Handles and streams that the message being encoded carries, to be taken back if it fails. */
   #written: Carried[] = [];
   /** Operations whose results it carries, which are not there yet. */
@@ -95,6 +93,7 @@ export class References {
 
   constructor(context: ReferenceContext) {
     this.#context = context;
+    this.#releases = new Releases(context.link);
     const side: SideContext = {
       link: context.link,
       tell: (...message) => this.tell(...message),
@@ -114,11 +113,7 @@ export class References {
     return this.#imported.size;
   }
 
-  /**
-   * Starts a message: what was written before has been sent.
-   *
-   * @param context The call whose result it is, if any: it goes on in the generators in it.
-   */
+  /** Starts a message: what was written before has been sent. If it is the result of a call, that goes on in the generators in it. */
   begin(context?: CallContext): void {
     this.#call = context;
     if (this.#written.length > 0) this.#written = [];
@@ -282,9 +277,8 @@ export class References {
         const { operator } = this.#context;
         return operator.result(operator.operate(faceOf(proxy)!.origin, NOTHING, ACTION.GET, [], false));
       }
-      case REFERENCE.PENDING: {
+      case REFERENCE.PENDING:
         return this.arrive(this.#pending(reader));
-      }
       case REFERENCE.CODE:
         return this.arrive(this.#context.defined(reader.varint()));
       case REFERENCE.ITSELF:
@@ -396,22 +390,7 @@ export class References {
       this.#collected.unregister(holding);
       if (this.#imported.get(handle)?.holding === holding) this.#imported.delete(handle);
     }
-    if (this.#returned.push({ handle, name: "", count }) > 1) return;
-    // Behind all that was sent so far, some of which may carry it.
-    queueMicrotask(() => this.#context.link.afterAll(() => this.#sendReturned()));
-  }
-
-  #sendReturned(): void {
-    const returned = this.#returned;
-    this.#returned = [];
-    const { link } = this.#context;
-    const start = link.begin(MESSAGE.RELEASE);
-    link.writer.varint(returned.length);
-    for (const { handle, count } of returned) {
-      link.writer.varint(handle);
-      link.writer.varint(count);
-    }
-    link.commit(start);
+    this.#releases.add(handle, count);
   }
 
   /** Reads a RELEASE message. */
@@ -428,7 +407,7 @@ export class References {
       holding.count = 0;
     }
     this.#imported.clear();
-    this.#returned = [];
+    this.#releases.clear();
     this.blobs.clear(error);
     this.signals.clear(error);
   }

@@ -15,10 +15,8 @@ import { foreign } from "./stream_hub.ts";
 import type { Deferred } from "./waiting.ts";
 import { deferred, ignore } from "./waiting.ts";
 
-/** Bytes of a frame with a part of an item. */
-const PIECE = LIMITS.fragmentSize + FRAME_HEADER;
-/** What of that is not taken by what goes before. */
-const PAYLOAD = PIECE - FRAME_HEADER - 16;
+/** Bytes that travel in one message. Most streams have chunks of this size. */
+const PIECE = 1 << 16;
 
 /** Sends the items of one stream, as far as the peer has given credit. */
 export class Outgoing {
@@ -103,8 +101,8 @@ export class Outgoing {
     const wait = this.wait();
     if (wait) return this.#patiently(value, split, wait);
     if (this.#stopped) return;
-    if (!(value instanceof Uint8Array) || !split && value.length > PAYLOAD) return this.#item(value);
-    if (this.#piece(value, 0) < value.length) return this.#patiently(value, split, undefined, PAYLOAD);
+    if (!(value instanceof Uint8Array) || !split && value.length > PIECE) return this.#item(value);
+    if (this.#piece(value, 0) < value.length) return this.#patiently(value, split, undefined, PIECE);
     return;
   }
 
@@ -112,7 +110,7 @@ export class Outgoing {
     do {
       for (wait ??= this.wait(); wait; wait = this.wait()) await wait;
       if (this.#stopped) return;
-      if (!(value instanceof Uint8Array) || !split && value.length > PAYLOAD) return this.#item(value);
+      if (!(value instanceof Uint8Array) || !split && value.length > PIECE) return this.#item(value);
       at = this.#piece(value, at);
     } while (at < value.length);
   }
@@ -141,7 +139,7 @@ export class Outgoing {
     try {
       this.#head(STREAM.ITEM);
       link.value(value, "item");
-      large = link.commit(start, value);
+      large = link.commit(start, { kept: value });
     } catch (error) {
       link.rollback(start);
       references.undo();
@@ -163,9 +161,9 @@ export class Outgoing {
     const { link } = this.#hub;
     const start = link.begin(MESSAGE.STREAM);
     this.#head(STREAM.BYTES);
-    const end = Math.min(chunk.length, at + PAYLOAD);
+    const end = Math.min(chunk.length, at + PIECE);
     link.writer.raw(end - at === chunk.length ? chunk : chunk.subarray(at, end));
-    link.commit(start);
+    link.commit(start, { whole: true });
     this.#pay(link.writer.position - link.start - FRAME_HEADER);
     return end;
   }

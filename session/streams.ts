@@ -15,6 +15,7 @@ import type { Reader } from "../protocol/reader.ts";
 import { Refusal } from "../protocol/refusals.ts";
 import type { Writer } from "../protocol/writer.ts";
 import { isDisturbed } from "../runtime/disturbed.ts";
+import type { Unsent } from "./call.ts";
 import type { CallContext } from "./context.ts";
 import { withoutFields } from "./failures.ts";
 import { Iteration } from "./iteration.ts";
@@ -47,11 +48,6 @@ export interface StreamContext {
   busy(change: 1 | -1): void;
 }
 
-/** A part of a message that is being encoded: taken back if that fails. */
-export interface Unsent {
-  unsent(): void;
-}
-
 /** What the rest of a session knows of streams. */
 export interface StreamPort {
   /** How many are open. */
@@ -63,8 +59,8 @@ export interface StreamPort {
    * @returns Takes it back; undefined, and nothing written, if the value is none.
    */
   encode(writer: Writer, value: object, context: CallContext | undefined): Unsent | undefined;
-  /** Reads what {@linkcode encode} wrote, of the kind that was read already. Undefined if that is none of ours. */
-  decode(kind: number, reader: Reader): object | undefined;
+  /** Reads what {@linkcode encode} wrote, of the kind that was read already, and ends it if it is `unwanted`. Undefined if that is none of ours. */
+  decode(kind: number, reader: Reader, unwanted: boolean): object | undefined;
   /** Reads a STREAM message of that many bytes. */
   arrived(reader: Reader, size: number): void;
   /** Iterates over what an operation (`ACTION.ITERATE`) gives. It is issued when the first item is asked for. */
@@ -182,7 +178,7 @@ export class Streams implements StreamPort, StreamHub {
     end.unsent();
   }
 
-  decode(kind: number, reader: Reader): object | undefined {
+  decode(kind: number, reader: Reader, unwanted: boolean): object | undefined {
     if (kind !== REFERENCE.READABLE && kind !== REFERENCE.WRITABLE && kind !== REFERENCE.ITERABLE) return;
     const number = reader.varint();
     const key = number * 2;
@@ -196,12 +192,14 @@ export class Streams implements StreamPort, StreamHub {
       this.#outgoing.set(key, out);
       const stream = makeWritable(out, this);
       this.#collected.register(stream, out);
+      if (unwanted) out.fail(new Error("The stream arrived when nobody waited for it any more"));
       return stream;
     }
     const incoming = new Incoming(this, key, false);
     this.#incoming.set(key, incoming);
     const stream = kind === REFERENCE.ITERABLE ? new ReceivedGenerator(incoming) : makeReadable(incoming, bytes);
     this.#collected.register(stream, incoming);
+    if (unwanted) incoming.collected();
     return stream;
   }
 
