@@ -20,7 +20,7 @@ import type { CallContext } from "./context.ts";
 import { withoutFields } from "./failures.ts";
 import { Iteration } from "./iteration.ts";
 import type { Link } from "./link.ts";
-import type { Pending } from "./pending.ts";
+import type { Arriving } from "./pending.ts";
 import { complete } from "./pending.ts";
 import { joinStacks } from "./stacks.ts";
 import type { StreamHub } from "./stream_hub.ts";
@@ -39,7 +39,7 @@ export interface StreamContext {
   readonly link: Link;
   readonly decoder: Decoder;
   /** For messages that carry values. */
-  readonly references: { begin(): void; undo(): void; takeArriving(): Pending[] | undefined };
+  readonly references: { begin(): void; undo(): void; takeArriving(): Arriving | undefined };
   /** Who and where the peer is, for stacks. */
   readonly peer: string;
   /** Whether instances of a class travel by its name, as the program exported it. */
