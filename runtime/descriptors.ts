@@ -6,7 +6,7 @@
  */
 
 import type { FileFunctions } from "./host.ts";
-import { builtin, bun, deno } from "./host.ts";
+import { builtin, bun, deno, granted, isWouldBlock } from "./host.ts";
 
 /** A file, pipe or connection of Deno, or what stands for one elsewhere. */
 export interface ByteFile {
@@ -64,7 +64,15 @@ function openSocket({ Socket }: Net, fd: number, readable: boolean): Socket {
       callback: (size: number, buffer: Uint8Array) => socket.emit("data", buffer.subarray(0, size)),
     },
   });
-  if (fd < 3) socket.on("close", () => plug(fd));
+  // Else Node keeps the descriptor open after the last write, and a reader of a pipe sees no end.
+  if (!readable) socket.on("finish", () => socket.destroy());
+  if (fd < 3) {
+    socket.on("close", () => {
+      // libuv leaves standard descriptors open.
+      if (!deno) (builtin("node:fs") as FileFunctions).closeSync(fd);
+      plug(fd);
+    });
+  }
   return socket;
 }
 
@@ -79,18 +87,85 @@ function plug(fd: number): void {
   }
 }
 
-/** Closes stdout of Deno, which has a copy of the descriptor, and no means of its own for the original. */
-async function closeStdout(): Promise<void> {
-  deno!.stdout.close();
+/**
+ * Ends a descriptor that Deno has a copy of and no means of its own for: a socket is shut down, anything else closed. Of stdout Deno from 2.8 on keeps
+ * another copy for good.
+ */
+async function closeOriginal(fd: number): Promise<void> {
   try {
-    openSocket(await builtin<Net>("node:net"), 1, false).destroy();
+    const socket = openSocket(await builtin<Net>("node:net"), fd, false);
+    socket.on("error", () => {});
+    socket.end();
   } catch {
     // Too old, or a file: then the peer sees the end when the process ends.
   }
 }
 
-/** A path that opens a descriptor once more. */
-const path = (fd: number) => `/dev/fd/${fd}`;
+/** Whether a standard descriptor of Deno does not block, as somebody who shares it made it so. Only Linux tells, and where we may ask. */
+function isNonBlocking(fd: number): boolean {
+  try {
+    const path = `/proc/self/fdinfo/${fd}`;
+    return granted({ name: "read" }) &&
+      (parseInt(/flags:\s*(\d+)/.exec(deno!.readTextFileSync(path))![1]!, 8) & 0o4000) > 0;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Deno's stdout goes through a buffer: of what it says it could not write yet, it has kept a part, so that to try again would write that twice. A
+ * connection that breaks is better than one that is wrong.
+ */
+function refuse(error: unknown): never {
+  throw isWouldBlock(error) ? new Error("Cannot write to stdout as it does not block", { cause: error }) : error;
+}
+
+/** Opens a descriptor of Deno once more: what comes of it blocks, whatever the original does. Sockets cannot be opened like that. */
+const reopen = (fd: number, options?: Deno.OpenOptions): Deno.FsFile => deno!.openSync(`/dev/fd/${fd}`, options);
+
+/** A socket in Deno that does not block. Not before 2.7: there every write fails. */
+function patientOutput(fd: number): Pick<ByteFile, "write" | "close"> {
+  const opened = Promise.resolve(builtin<Net>("node:net")).then((net) => openSocket(net, fd, false));
+  opened.catch(() => {});
+  let failure: unknown;
+  void opened.then((it) => it.on("error", (error) => failure = error), () => {});
+  return {
+    async write(chunk) {
+      const socket = await opened;
+      if (failure) throw failure;
+      return new Promise((resolve, reject) =>
+        socket.write(chunk, (error) => error ? reject(error) : resolve(chunk.length))
+      );
+    },
+    close: () => opened.then((it) => it.end(), () => {}),
+  };
+}
+
+/** What is used of `node:fs`. */
+type CallbackFunctions = {
+  [name in "read" | "write"]: (
+    fd: number,
+    chunk: Uint8Array,
+    done: (error: Error | null, size: number) => void,
+  ) => void;
+};
+
+/** What Node's and Bun's file functions do with a descriptor, whatever it is. A read that waits takes one of few threads. */
+function openFile(fd: number): Omit<ByteFile, "read"> & { read(buffer: Uint8Array): Promise<number> } {
+  // Taken before they are patched, as above.
+  const { read, write, writeSync, closeSync } = builtin("node:fs") as FileFunctions & CallbackFunctions;
+  const promised = (act: typeof read) => (chunk: Uint8Array) =>
+    new Promise<number>((resolve, reject) => act(fd, chunk, (error, size) => error ? reject(error) : resolve(size)));
+  return {
+    read: promised(read),
+    write: promised(write),
+    writeSync: (chunk) => writeSync(fd, chunk),
+    close() {
+      closeSync(fd);
+      if (fd < 3) plug(fd);
+    },
+  };
+}
 
 /**
  * Opens a descriptor for reading.
@@ -100,9 +175,21 @@ const path = (fd: number) => `/dev/fd/${fd}`;
  */
 export function openInput(fd: number): Input {
   if (bun) return { stream: (bun as unknown as { file(fd: number): Blob }).file(fd).stream() };
-  if (!deno) return { socket: openSocket(builtin("node:net") as Net, fd, true) };
-  const { stdin } = deno;
-  return { file: fd ? deno.openSync(path(fd)) : { read: stdin.read.bind(stdin), close() {} } };
+  if (deno) {
+    if (fd) return { file: reopen(fd) };
+    try {
+      if (isNonBlocking(0)) return { file: reopen(0) };
+    } catch {
+      // A socket: it is asked again and again (`transports/files.ts`).
+    }
+    const { stdin } = deno;
+    return { file: { read: stdin.read.bind(stdin), close() {} } };
+  }
+  try {
+    return { socket: openSocket(builtin("node:net") as Net, fd, true) };
+  } catch {
+    return { file: openFile(fd) };
+  }
 }
 
 /**
@@ -113,28 +200,39 @@ export function openInput(fd: number): Input {
  */
 export function openOutput(fd: number): Output {
   if (deno) {
-    const { stdout } = deno;
-    if (fd !== 1) return { file: deno.openSync(path(fd), { write: true }) };
-    const write = stdout.write.bind(stdout);
-    return { file: { write, writeSync: stdout.writeSync.bind(stdout), close: closeStdout } };
-  }
-  const fs = builtin("node:fs") as FileFunctions & {
-    write(fd: number, chunk: Uint8Array, callback: (error: Error | null, size: number) => void): void;
-  };
-  // These are going to be patched, in the interest of the wire.
-  const { write, writeSync: writeFileSync, closeSync } = fs;
-  const writeSync = (chunk: Uint8Array) => writeFileSync(fd, chunk);
-  if (!bun) return { socket: openSocket(builtin("node:net") as Net, fd, false), writeSync };
-  // Bun's sockets do not take descriptors.
-  return {
-    file: {
-      writeSync,
-      write: (chunk) =>
-        new Promise((resolve, reject) => write(fd, chunk, (error, size) => error ? reject(error) : resolve(size))),
-      close() {
-        closeSync(fd);
-        if (fd < 3) plug(fd);
+    let file: Pick<Deno.FsFile, "write" | "writeSync" | "close"> = deno.stdout;
+    try {
+      if (fd !== 1 || isNonBlocking(1)) file = reopen(fd, { append: true });
+    } catch (error) {
+      if (fd !== 1) throw error;
+      return { file: patientOutput(1) };
+    }
+    // These are going to be patched, in the interest of the wire.
+    const write = file.write.bind(file);
+    const writeSync = file.writeSync.bind(file);
+    return {
+      file: {
+        write: (chunk) => write(chunk).catch(refuse),
+        writeSync(chunk) {
+          try {
+            return writeSync(chunk);
+          } catch (error) {
+            return refuse(error);
+          }
+        },
+        close() {
+          file.close();
+          void closeOriginal(fd);
+        },
       },
-    },
-  };
+    };
+  }
+  const file = openFile(fd);
+  // Bun's sockets do not take descriptors.
+  if (bun) return { file };
+  try {
+    return { socket: openSocket(builtin("node:net") as Net, fd, false), writeSync: file.writeSync! };
+  } catch {
+    return { file };
+  }
 }

@@ -81,7 +81,7 @@ export function asyncStorage<T>(): AsyncStorage<T> | Promise<AsyncStorage<T>> {
 }
 
 /** Says whether Deno grants something for sure; asking it for the thing itself might prompt the user. */
-function granted(descriptor: Deno.PermissionDescriptor): boolean {
+export function granted(descriptor: Deno.PermissionDescriptor): boolean {
   try {
     return deno!.permissions.querySync(descriptor).state === "granted";
   } catch {
