@@ -216,57 +216,6 @@ Deno.test("close() ends calls that run on either side, and tells them", async ()
   }
 });
 
-await testEachRuntime(
-  "a stopped remote end is found within the timeout, with calls in flight and without",
-  async (it) => {
-    const check = await leakCheck();
-    await Promise.all([true, false].map(async (calling) => {
-      const conn = Connection.fromCommand(biosCommand({ runtime: it.path }), { ...QUIET, timeout: 1_500 });
-      const pid = await remotePid(conn);
-      const call = calling ? conn.call(() => new Promise<void>(() => {})) : undefined;
-      const rejected = call && assertRejects(() => call, DisconnectError, "silent for 1500 ms");
-      if (call) await conn.call(() => 1);
-      Deno.kill(pid, "SIGSTOP");
-      const took = await time(conn.wait());
-      assert(took > 300 && took < 10_000, `${took} ms`);
-      await rejected;
-      await assertRejects(() => conn.close(), DOMException, "silent");
-      await condition(() => !isAlive(pid), "it was killed");
-    }));
-    await check.finish();
-  },
-  SOME,
-);
-
-await testEachRuntime(
-  "a remote end that blocks its thread for longer than the timeout is none of the dead",
-  async (it) => {
-    await Promise.all(
-      ways(it).map(({ name, args }) =>
-        onRemote(args, async (conn) => {
-          await conn.call(() => 1);
-          const block = (ms: number) => {
-            for (const end = performance.now() + ms; performance.now() < end;);
-            return "done";
-          };
-          assertEquals(await conn.call(block, 4_500), "done", name);
-          assertEquals(await conn.call(() => 1), 1);
-        }, { timeout: 1_500 })
-      ),
-    );
-  },
-  SOME,
-);
-
-Deno.test("a program that is busy itself does not take that for the silence of the other side", async () => {
-  const { path } = await runtime("node", 20);
-  await onRemote(biosCommand({ runtime: path }), async (conn) => {
-    await conn.call(() => 1);
-    for (const end = performance.now() + 4_000; performance.now() < end;);
-    assertEquals(await conn.call(() => 2), 2);
-  }, { timeout: 1_200 });
-});
-
 const DIALLER = new URL("./fixtures/remote/dialler.ts", import.meta.url).pathname;
 
 /** Starts the dialling program and waits until it has told the processes that it started. */

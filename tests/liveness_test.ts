@@ -1,0 +1,188 @@
+/**
+ * Who is taken for dead, and who is not: stopped processes and cut links are found within the timeout, threads that are merely busy, on either side,
+ * do a connection no harm.
+ *
+ * @module
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import { biosCommand, Connection, DisconnectError } from "../mod.ts";
+import { assertRejects } from "./support/assert_rejects.ts";
+import { condition, isAlive, leakCheck, noLeaks } from "./support/leaks.ts";
+import { onRemote, remotePid, ways } from "./support/remote.ts";
+import type { Way } from "./support/remote.ts";
+import type { Runtime } from "./support/runtimes.ts";
+import { runtime, testEachRuntime } from "./support/runtimes.ts";
+
+/** Milliseconds. Short for a timeout, and long enough for a busy machine to start a thread in. */
+const TIMEOUT = 1_500;
+const QUIET = { stderr: "null", timeout: TIMEOUT } as const;
+
+/** All ways to start an interpreter, Deno's sandbox included. */
+const allWays = (it: Runtime): { name: string; args: readonly string[] }[] => [
+  ...ways(it) satisfies readonly Way[],
+  ...it.name === "deno"
+    ? [{ name: "sandboxed", args: biosCommand({ runtime: it.path, permissions: { read: ["/proc"] } }) }]
+    : [],
+];
+
+/** Keeps its thread busy. */
+const block = (ms: number): string => {
+  for (const end = performance.now() + ms; performance.now() < end;);
+  return "done";
+};
+
+/** A connection that is bound to fail, and fails for this. */
+async function isFoundSilent(conn: Connection, calls: PromiseLike<unknown>[]): Promise<void> {
+  const rejected = calls.map((call) => assertRejects(() => call, DisconnectError, `silent for ${TIMEOUT} ms`));
+  await conn.wait();
+  await Promise.all(rejected);
+  await assertRejects(() => conn.close(), DOMException, "silent");
+}
+
+await testEachRuntime(
+  "a stopped remote end is found within the timeout, with calls in flight, without, and while it is busy",
+  async (it) => {
+    const check = await leakCheck();
+    await Promise.all((["calling", "idle", "busy"] as const).map(async (state) => {
+      const conn = Connection.fromCommand(biosCommand({ runtime: it.path }), QUIET);
+      const pid = await remotePid(conn);
+      const calls: PromiseLike<unknown>[] = [];
+      if (state === "calling") calls.push(conn.call(() => new Promise<void>(() => {})));
+      if (state !== "busy") await conn.call(() => 1);
+      else {
+        // Not stopped before the thread that speaks for it had to.
+        calls.push(conn.call(block, 3_600_000));
+        const { framesReceived } = conn.status();
+        await condition(() => conn.status().framesReceived > framesReceived + 1, "it shows that it is alive", 20_000);
+      }
+      Deno.kill(pid, "SIGSTOP");
+      await isFoundSilent(conn, calls);
+      await condition(() => !isAlive(pid), "it was killed");
+    }));
+    await check.finish();
+  },
+);
+
+await testEachRuntime(
+  "a remote end that blocks its thread for three times the timeout is none of the dead",
+  async (it) => {
+    const check = await leakCheck();
+    await Promise.all(
+      allWays(it).map(async ({ name, args }) => {
+        const conn = Connection.fromCommand(args, QUIET);
+        try {
+          assertEquals(await conn.call(() => 1), 1);
+          // Large answers before and after, so that what the other thread writes has something to damage.
+          const large = conn.call((size: number) => new Uint8Array(size).fill(5), 8 << 20);
+          const blocked = conn.call(block, 3 * TIMEOUT);
+          assertEquals(await large, new Uint8Array(8 << 20).fill(5), name);
+          assertEquals(await blocked, "done", name);
+          assertEquals(
+            await conn.call((size: number) => new Uint8Array(size).fill(6), 8 << 20),
+            new Uint8Array(8 << 20).fill(6),
+          );
+        } catch (error) {
+          throw new Error(`${name}: ${(error as Error).message}`, { cause: error });
+        } finally {
+          await conn.close();
+        }
+      }),
+    );
+    await check.finish();
+  },
+);
+
+await testEachRuntime(
+  "idle frames of a busy thread and of another never land inside of each other",
+  async (it) => {
+    // The busy thread looks up just when the other one speaks, and never so late that it would have had to.
+    await onRemote(biosCommand({ runtime: it.path }), async (conn) => {
+      await conn.call(() => 1);
+      for (let i = 0; i < 12; i++) {
+        const size = 200_000 + i;
+        const [first, second] = await Promise.all([
+          conn.call(
+            (ms: number, size: number) => {
+              for (const end = performance.now() + ms; performance.now() < end;);
+              return new Uint8Array(size);
+            },
+            90 + i,
+            size,
+          ),
+          conn.call((it: string) => it, "x".repeat(i)),
+        ]);
+        assertEquals([first.length, second.length], [size, i]);
+      }
+    }, { timeout: 800 });
+  },
+  ({ name, version }) => name === "bun" || /^(2\.0|2\.9|20|26)\./.test(version),
+);
+
+Deno.test("a program that is busy itself does not take that for the silence of the other side", async () => {
+  for (const name of ["deno", "node", "bun"] as const) {
+    const { path } = await runtime(name);
+    await onRemote(biosCommand({ runtime: path }), async (conn) => {
+      await conn.call(() => 1);
+      const call = conn.call((it: number) => it, 3);
+      block(3 * TIMEOUT);
+      assertEquals(await call, 3);
+      assertEquals(await conn.call(() => 2), 2);
+    }, QUIET);
+  }
+});
+
+/** Two streams through which nothing comes any more once they are cut, though nobody is told. */
+function cuttable(): { through(): TransformStream<Uint8Array, Uint8Array>; cut(): void } {
+  let open = true;
+  return {
+    through: () =>
+      new TransformStream<Uint8Array, Uint8Array>({
+        transform(chunk, controller) {
+          if (open) controller.enqueue(chunk.slice());
+        },
+      }),
+    cut: () => void (open = false),
+  };
+}
+
+/** Two connections with each other, over something that can be cut. */
+function linked(left: number, right: number): { near: Connection; far: Connection; cut: () => void } {
+  const { through, cut } = cuttable();
+  const [there, back] = [through(), through()];
+  return {
+    near: Connection.fromPipes(back.readable, there.writable, { timeout: left, acceptCalls: false }),
+    far: Connection.fromPipes(there.readable, back.writable, { timeout: right }),
+    cut,
+  };
+}
+
+Deno.test(
+  "a link that was cut is found by both sides, with calls in flight and without",
+  noLeaks(async () => {
+    for (const calling of [true, false]) {
+      const { near, far, cut } = linked(TIMEOUT, TIMEOUT);
+      await Promise.all([near.ready(), far.ready()]);
+      const calls = calling ? [near.execute("new Promise(() => {})")] : [];
+      const started = far.status().messagesReceived;
+      if (calling) await condition(() => far.status().messagesReceived > started, "the call arrived");
+      cut();
+      await Promise.all([isFoundSilent(near, calls), isFoundSilent(far, [])]);
+    }
+  }),
+);
+
+Deno.test(
+  "idle frames go out as the other side's timeout asks, though one's own is off",
+  noLeaks(async () => {
+    const { near, far } = linked(200, Infinity);
+    await Promise.all([near.ready(), far.ready()]);
+    // The far side would never have to speak for its own sake.
+    const heard = near.status().framesReceived;
+    await condition(() => near.status().framesReceived > heard + 10, "the far side speaks");
+    assert(near.isConnected() && far.isConnected());
+    assertEquals(await near.execute("1 + 1"), 2);
+    await Promise.all([near.close(), far.wait()]);
+    await far.close();
+  }),
+);
