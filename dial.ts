@@ -8,6 +8,7 @@ import { entrySource, kernelSource } from "./bios/embedded.ts";
 import { sshCommand } from "./bios/ssh.ts";
 import { ModuleGraph } from "./modules/graph.ts";
 import { prepare, scanImports } from "./modules/imports.ts";
+import { importModule } from "./modules/installed.ts";
 import { Options } from "./protocol/options.ts";
 import { SIDE } from "./protocol/proof.ts";
 import { provide } from "./session/provision.ts";
@@ -21,14 +22,16 @@ import { tlsWire } from "./transports/tls.ts";
 import { pipesWire, transportWire } from "./transports/web_streams.ts";
 import { provideWires } from "./wires.ts";
 
-/** Where across itself is, for modules that import it. Nowhere, where it was booted: there it has no URL that means anything. */
+/** Files of the entry points, by what follows `@x/across` in their names. */
+const ENTRIES = new Map([["", "mod.ts"], ["/servers", "servers/mod.ts"], ["/logging", "logging.ts"], ["/cli", "cli.ts"]]);
+/** Whether across has files here. Where it was booted, its URL means nothing. */
+const hasFiles = /^(?:file|https?):/.test(import.meta.url);
+
+/** Where across itself is, for modules that import it. */
 function selfUrls(): ReadonlyMap<string, string> {
   const urls = new Map<string, string>();
-  if (/^(?:file|https?):/.test(import.meta.url)) {
-    for (const [file, name] of [["mod.ts", ""], ["cli.ts", "/cli"], ["logging.ts", "/logging"]]) {
-      urls.set(new URL(file!, import.meta.url).href, `@x/across${name}`);
-    }
-  }
+  if (!hasFiles) return urls;
+  for (const [name, file] of ENTRIES) urls.set(new URL(file, import.meta.url).href, `@x/across${name}`);
   return urls;
 }
 
@@ -43,6 +46,7 @@ provideWires({
     }
     return [options, { wire, acceptCalls: options.acceptCalls ?? acceptCalls, steady }];
   },
+  guarded: (wire, secret, timeout) => provedWire(wire, { secret, timeout, side: SIDE.listens }),
   tcp: tcpWire,
   tls: tlsWire,
   unix: unixWire,
@@ -65,10 +69,15 @@ provideWires({
 provide({
   graph: () => new ModuleGraph({ selfUrls: selfUrls() }),
   portable: (source) => source.includes("import") ? prepare(source, scanImports(source), () => "other").source : source,
-  provideSelf: async () => {
-    const loaded = (globalThis as Record<symbol, unknown>)[Symbol.for("across.core")] ??= {};
-    // Not as a literal, which would make a circle: the main module imports this one.
-    (loaded as Record<string, unknown>)["@x/across"] ??= await import(new URL("./mod.ts", import.meta.url).href);
+  async provideSelf(id) {
+    const loaded = ((globalThis as Record<symbol, unknown>)[Symbol.for("across.core")] ??= {}) as Record<
+      string,
+      unknown
+    >;
+    const file = ENTRIES.get(id.slice("@x/across".length));
+    if (file === undefined) return;
+    // Not as a literal, which would make a circle: these modules import this one.
+    loaded[id] ??= await (hasFiles ? import(new URL(file, import.meta.url).href) : importModule(id));
   },
   kernelSource,
   entrySource,

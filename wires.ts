@@ -35,6 +35,8 @@ export interface Wires {
     makeWire: (wires: Wires) => Wire,
     steady: boolean,
   ): readonly [options: Options, kind: Kind];
+  /** Lets nothing of an accepted connection through before the client has proved, within `timeout` milliseconds, that it knows a secret. */
+  guarded(wire: Wire, secret: string | Uint8Array, timeout: number): Wire;
   /** For `Connection.fromTcp()`. */
   tcp(host: string, port: number): Wire;
   /** For `Connection.fromTls()`. */

@@ -40,7 +40,12 @@ const LAYERS: readonly Layer[] = [
   { name: "mod", files: /^mod\.ts$/, imports: [...CORE, "current", "dial"] },
   // Everything else is built on the public face alone, but for the one message that carries log records.
   { name: "logging", files: /^logging\.ts$|^logging\//, imports: ["mod", "session", "runtime"] },
-  { name: "servers", files: /^servers\/|^servers\.ts$/, imports: ["mod", "logging"] },
+  // Handlers take what was accepted, prove it and pass it on as it is: they know of wires.
+  {
+    name: "servers",
+    files: /^servers\//,
+    imports: ["mod", "connection", "wires", "session", "wire", "runtime", "protocol"],
+  },
   { name: "gateways", files: /^gateways\/|^gateways\.ts$/, imports: ["mod", "servers"] },
   { name: "objects", files: /^objects\/|^objects\.ts$/, imports: ["mod"] },
   {

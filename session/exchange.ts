@@ -268,7 +268,7 @@ export class Exchange {
   /** Modules that import a part of across get the one that runs here, or is about to, and may ask which call they are in. */
   async #prepareSelf(id: string, arriving: readonly ModuleSource[]): Promise<void> {
     await followCalls();
-    if (!this.#context.booted) return provision().provideSelf();
+    if (!this.#context.booted) return provision().provideSelf(id);
     if (this.#loader.source(id) || arriving.some((module) => module.id === id)) return;
     // If it is no part of across after all, the import says so.
     await this.#request(id).catch(() => {});

@@ -13,8 +13,8 @@ export interface Provision {
   graph(): ModuleGraph;
   /** A source in whose place its dynamic imports are served by whoever executes it. */
   portable(source: string): string;
-  /** Makes this across the one that modules of a peer import. */
-  provideSelf(): Promise<void>;
+  /** Makes this across, or a part of it, the one that modules of a peer import. */
+  provideSelf(id: string): Promise<void>;
   /** The packed kernel, for a peer that has nothing but a BIOS. */
   kernelSource(): Uint8Array;
   /** The source of an entry point of across, `mod` for the main one. */

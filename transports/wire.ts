@@ -10,9 +10,10 @@ export interface WireReceiver {
   /**
    * Takes bytes that arrived. Must not throw.
    *
-   * @param chunk Valid during the call only: the buffer is used again.
+   * @param chunk Valid only until this returns, or the promise that it returned resolves: the buffer is used again.
+   * @returns Nothing, or a promise: what comes next is not read before it has resolved.
    */
-  data(chunk: Uint8Array): void;
+  data(chunk: Uint8Array): Promise<void> | void;
   /**
    * Called once, after the last `data()` and before `closed` resolves.
    *
