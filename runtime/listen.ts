@@ -155,13 +155,7 @@ export async function listenUnix(file: SocketFile, events: ListenEvents): Promis
       ? listenNode(create({ allowHalfOpen: true }), "connection", { path }, events)
       : Promise.resolve(listenDeno(deno!.listen({ transport: "unix", path }), events))
   );
-  return {
-    port: 0,
-    async close() {
-      await listening.close();
-      await file.remove();
-    },
-  };
+  return { port: 0, close: () => file.remove(() => listening.close()) };
 }
 
 /** All addresses of a name, in the order that the system prefers. */

@@ -105,11 +105,20 @@ export class SocketFile {
     await unlink(aside);
   }
 
-  /** Removes it, unless it is not the one that was made. */
-  async remove(): Promise<void> {
-    const { lstat, unlink } = await files();
-    const found = await lstat(this.path).catch(() => undefined);
-    if (found?.ino === this.#inode) await unlink(this.path).catch(() => {});
+  /**
+   * Removes it, unless something else took its place.
+   *
+   * @param close Stops to listen. The runtimes remove then whatever has the path.
+   */
+  async remove(close: () => Promise<void>): Promise<void> {
+    const { lstat, rename, unlink } = await files();
+    const { path } = this;
+    const found = await lstat(path).catch(() => undefined);
+    const aside = found && found.ino !== this.#inode ? `${path}.${pid()}.kept` : undefined;
+    if (aside) await rename(path, aside);
+    await close();
+    if (aside) await rename(aside, path);
+    else await unlink(path).catch(() => {}); // some runtimes do not
   }
 }
 
