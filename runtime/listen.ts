@@ -117,7 +117,7 @@ export async function listenTcp(host: string, port: number, events: ListenEvents
  * @param tls Certificates.
  * @param timeout Milliseconds that the handshake of a client may take.
  * @param events Gets connections.
- * @throws {Error} when that fails, as the system says it
+ * @throws {Error} when that fails, as the system says it, or where the runtime would take clients without a certificate
  */
 export async function listenTls(
   host: string,
@@ -127,6 +127,10 @@ export async function listenTls(
   events: ListenEvents,
 ): Promise<Listening> {
   const { cert, key, requestCert = false, caCerts } = tls;
+  const [major = 0, minor = 0] = deno ? deno.version.deno.split(".").map(Number) : [];
+  if (deno && (major < 2 || major === 2 && minor < 8)) {
+    throw new Error(`Cannot listen with TLS in Deno ${deno.version.deno}, which cannot ask for certificates: 2.8 can`);
+  }
   const { createServer } = await builtin<{ createServer: Create }>("node:tls");
   const server = createServer({
     cert,

@@ -24,6 +24,21 @@ interface Net {
 }
 const files = () => builtin<Files>("node:fs/promises");
 
+/** What is at a path, links not followed; undefined where nothing is. */
+async function look(path: string): Promise<{ readonly inode: unknown; readonly isSocket: boolean } | undefined> {
+  try {
+    if (!deno) {
+      const found = await (await files()).lstat(path);
+      return { inode: found.ino, isSocket: found.isSocket() };
+    }
+    // Node's function does not know sockets in older versions of Deno.
+    const { ino, isSocket } = await deno.lstat(path);
+    return { inode: ino, isSocket: !!isSocket };
+  } catch {
+    return;
+  }
+}
+
 /** What others may do with what we make. */
 const MASK = 0o177;
 
@@ -56,7 +71,7 @@ async function isAlive(path: string): Promise<boolean> {
 export class SocketFile {
   /** Where it is. */
   readonly path: string;
-  #inode: number | undefined;
+  #inode: unknown;
 
   /** @param path Where it is to be. */
   constructor(path: string) {
@@ -79,26 +94,25 @@ export class SocketFile {
       if (before !== undefined) umask(before);
     }
     const made = await listening;
-    const { chmod, lstat } = await files();
-    await chmod(this.path, 0o600);
-    this.#inode = (await lstat(this.path)).ino;
+    await (await files()).chmod(this.path, 0o600);
+    this.#inode = (await look(this.path))?.inode;
     return made;
   }
 
   /** Removes a socket that nobody listens on. */
   async #clear(): Promise<void> {
     const { path } = this;
-    const { lstat, rename, unlink } = await files();
-    const found = await lstat(path).catch(() => undefined);
+    const { rename, unlink } = await files();
+    const found = await look(path);
     if (!found) return;
     const refused = (why: string) =>
       Object.assign(new Error(`Cannot listen on ${path}: ${why}`), { code: "EADDRINUSE" });
-    if (!found.isSocket()) throw refused("there is something that is not a socket");
+    if (!found.isSocket) throw refused("there is something that is not a socket");
     if (await isAlive(path)) throw refused("somebody listens there");
     // Somebody else may have had the same thought and be listening by now: what was moved away is looked at once more.
     const aside = `${path}.${pid()}.stale`;
     await rename(path, aside);
-    if ((await lstat(aside)).ino !== found.ino && await isAlive(aside)) {
+    if ((await look(aside))?.inode !== found.inode && await isAlive(aside)) {
       await rename(aside, path);
       throw refused("somebody listens there");
     }
@@ -111,10 +125,10 @@ export class SocketFile {
    * @param close Stops to listen. The runtimes remove then whatever has the path.
    */
   async remove(close: () => Promise<void>): Promise<void> {
-    const { lstat, rename, unlink } = await files();
+    const { rename, unlink } = await files();
     const { path } = this;
-    const found = await lstat(path).catch(() => undefined);
-    const aside = found && found.ino !== this.#inode ? `${path}.${pid()}.kept` : undefined;
+    const found = await look(path);
+    const aside = found && found.inode !== this.#inode ? `${path}.${pid()}.kept` : undefined;
     if (aside) await rename(path, aside);
     await close();
     if (aside) await rename(aside, path);
