@@ -16,23 +16,38 @@ import { VERSION } from "./protocol/version.ts";
 
 const HELP = `across: run local code in a bare deno, node or bun, here or far away
 
-Usage: across COMMAND [ARGUMENT]...
+Usage: across COMMAND [OPTION]... [ARGUMENT]...
 
 Commands:
-  run     run a function of a local module on one or several targets
-  bios    print the script that turns a bare interpreter into a remote end
+  run          run a function of a local module on one or several targets
+  exec         execute a piece of JavaScript there
+  ping         tell what is there, and how fast it answers
+  serve        let clients run their code here
+  bios         print the script that turns a bare interpreter into a remote end
+  completions  print what makes bash, zsh or fish complete commands and flags
 
 Options:
   -h, --help       print this; after a command: its help
   -V, --version    print the version
 
+A target is a machine behind ssh, a server, a shell command that starts an
+interpreter, or a bare interpreter here. Nothing but deno, node or bun has to be
+installed there: across sends itself, your module and all that it imports.
+
 Examples:
   across run --ssh wonderland census.ts /home
   across run --ssh a --ssh b --json --export disks report.ts
+  across exec 'Deno.hostname()' --ssh a --ssh b
+  across serve --tcp 127.0.0.1:1865
+  across ping --tcp 127.0.0.1:1865
   ssh wonderland deno eval "$(across bios)"
 
+Environment:
+  NO_COLOR            no colours, also on a terminal
+  ACROSS_TRACE=FILE   write a trace of all messages, which Perfetto opens
+
 Exit code: 0 when all went well, 1 when something failed, 2 when the command line
-is wrong. Colours are left out where NO_COLOR is set.
+is wrong, 128 and the signal's number when one ended it (130 after Ctrl-C).
 `;
 
 type Command = (args: readonly string[]) => Promise<number>;
@@ -40,6 +55,9 @@ type Command = (args: readonly string[]) => Promise<number>;
 /** Loaded when they are asked for: `$(across bios)` is waited for, and needs none of what the others need. */
 const COMMANDS: { readonly [name: string]: () => Promise<Command> } = {
   bios: async () => (await import("./cli/bios.ts")).bios,
+  completions: async () => (await import("./cli/completions.ts")).completions,
+  exec: async () => (await import("./cli/exec.ts")).exec,
+  ping: async () => (await import("./cli/ping.ts")).ping,
   run: async () => (await import("./cli/run.ts")).run,
 };
 

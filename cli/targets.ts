@@ -5,7 +5,8 @@
  */
 
 import { biosCommand, Connection } from "../mod.ts";
-import { given } from "./command_line.ts";
+import { addressOf, secretOf } from "./address.ts";
+import { given, UsageError } from "./command_line.ts";
 
 /** One place to run something in. */
 export interface Target {
@@ -23,8 +24,13 @@ export interface Target {
 /** The flags that choose targets, as `parseArgs` read them. */
 export interface TargetFlags {
   readonly ssh?: readonly string[];
+  readonly tcp?: readonly string[];
+  readonly unix?: readonly string[];
   readonly command?: readonly string[];
+  readonly local?: boolean;
+  readonly stdio?: boolean;
   readonly runtime?: string | undefined;
+  readonly "secret-file"?: string | undefined;
 }
 
 /**
@@ -37,16 +43,24 @@ export interface TargetFlags {
 export function targetsOf(flags: TargetFlags): Target[] {
   const [runtime] = given("runtime", [flags.runtime]);
   const choice = runtime === undefined ? {} : { runtime };
-  const ssh = given("ssh", flags.ssh ?? []).map((host): Target => ({
-    name: host,
-    connect: (stderr) => Connection.fromSsh(host, { ...choice, ...(stderr && { stderr }) }),
-  }));
-  const commands = given("command", flags.command ?? []).map((command): Target => ({
-    name: command,
-    connect: (stderr) => Connection.fromShell(command, stderr && { stderr }),
-  }));
-  const all = [...ssh, ...commands];
-  if (all.length === 0) {
+  const secret = secretOf(flags["secret-file"]);
+  const proof = secret === undefined ? {} : { secret };
+  const each = (flag: "ssh" | "tcp" | "unix" | "command", make: (text: string) => Target["connect"]): Target[] =>
+    given(flag, flags[flag] ?? []).map((name) => ({ name, connect: make(name) }));
+  const all = [
+    ...each("ssh", (host) => (stderr) => Connection.fromSsh(host, { ...choice, ...(stderr && { stderr }) })),
+    ...each("tcp", (text) => {
+      const { host, port } = addressOf("tcp", text);
+      return () => Connection.fromTcp(host, port, proof);
+    }),
+    ...each("unix", (path) => () => Connection.fromUnix(path, proof)),
+    ...each("command", (command) => (stderr) => Connection.fromShell(command, stderr && { stderr })),
+  ];
+  if (flags.stdio) {
+    if (all.length > 0 || flags.local) throw new UsageError("The target --stdio goes with no other");
+    return [{ name: "stdio", connect: () => Connection.fromStdio({ acceptCalls: false }) }];
+  }
+  if (all.length === 0 || flags.local) {
     all.push({
       name: runtime ?? "local",
       connect: (stderr) => Connection.fromCommand(biosCommand(choice), stderr && { stderr }),
