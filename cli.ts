@@ -58,6 +58,7 @@ const COMMANDS: { readonly [name: string]: () => Promise<Command> } = {
   completions: async () => (await import("./cli/completions.ts")).completions,
   exec: async () => (await import("./cli/exec.ts")).exec,
   ping: async () => (await import("./cli/ping.ts")).ping,
+  serve: async () => (await import("./cli/serve.ts")).serve,
   run: async () => (await import("./cli/run.ts")).run,
 };
 
