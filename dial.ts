@@ -23,7 +23,10 @@ import { pipesWire, transportWire } from "./transports/web_streams.ts";
 import { provideWires } from "./wires.ts";
 
 /** Files of the entry points, by what follows `@x/across` in their names. */
-const ENTRIES = new Map([["", "mod.ts"], ["/servers", "servers/mod.ts"], ["/logging", "logging.ts"], ["/cli", "cli.ts"]]);
+const ENTRIES = new Map([["", "mod.ts"], ["/servers", "servers/mod.ts"], ["/logging", "logging.ts"], [
+  "/cli",
+  "cli.ts",
+]]);
 /** Whether across has files here. Where it was booted, its URL means nothing. */
 const hasFiles = /^(?:file|https?):/.test(import.meta.url);
 

@@ -122,7 +122,9 @@ export async function serve(args: readonly string[]): Promise<number> {
     await connection.close();
     return 0;
   }
-  if (ports.length + paths.length === 0) throw new UsageError("There is nowhere to listen: pass --tcp, --unix or --stdio");
+  if (ports.length + paths.length === 0) {
+    throw new UsageError("There is nowhere to listen: pass --tcp, --unix or --stdio");
+  }
 
   await using handler: ConnectionHandler = new HANDLERS[name as keyof typeof HANDLERS](options);
   const stop = new AbortController();
@@ -133,9 +135,11 @@ export async function serve(args: readonly string[]): Promise<number> {
     ...(secret === undefined ? {} : { secret }),
     ...(maxConnections === undefined ? {} : { maxConnections }),
     onListen: ({ transport, hostname, port }) =>
-      printError(`listening on ${transport} ${
-        transport === "unix" ? hostname : `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`
-      }\n`),
+      printError(
+        `listening on ${transport} ${
+          transport === "unix" ? hostname : `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`
+        }\n`,
+      ),
   };
   // A second signal while clients are waited for does not wait for them.
   let interrupted = false;
