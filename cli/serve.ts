@@ -113,11 +113,19 @@ export async function serve(args: readonly string[]): Promise<number> {
   const maxConnections = numberOf("max-connections", flags["max-connections"], 1);
   const secret = secretOf(flags["secret-file"]);
   const tls = tlsOf(flags);
-  const options = seconds === undefined ? {} : { timeout: seconds * 1000 };
+  const options = {
+    ...(seconds === undefined ? {} : { timeout: seconds * 1000 }),
+    // A process of its own may be given modules; in ours they would stay.
+    ...(name === "process" ? { acceptExportedModules: true } : {}),
+  };
   setVerbosity(flags.verbose);
   if (flags.stdio) {
     if (ports.length + paths.length > 0) throw new UsageError("--stdio goes with no other place to listen");
-    const connection = Connection.fromStdio({ ...options, ...(secret === undefined ? {} : { secret }) });
+    const connection = Connection.fromStdio({
+      acceptExportedModules: true,
+      ...options,
+      ...(secret === undefined ? {} : { secret }),
+    });
     await connection.wait();
     await connection.close();
     return 0;

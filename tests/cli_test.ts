@@ -4,34 +4,12 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { fromFileUrl } from "@std/path";
 import { getBios } from "../mod.ts";
 import { VERSION } from "../protocol/version.ts";
+import { across, acrossWith, bare, CLI, shell } from "./support/across.ts";
 import { noLeaks } from "./support/leaks.ts";
 import { runtime } from "./support/runtimes.ts";
 import { sshdMissing, startSshd } from "./support/sshd.ts";
 
-const CLI = fromFileUrl(new URL("../cli.ts", import.meta.url));
 const FIXTURE = fromFileUrl(new URL("./fixtures/command.ts", import.meta.url));
-
-interface Result {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-async function across(...args: string[]): Promise<Result> {
-  return await acrossWith({}, ...args);
-}
-
-async function acrossWith(env: Record<string, string>, ...args: string[]): Promise<Result> {
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--quiet", CLI, ...args],
-    stdin: "null",
-    env: { NO_COLOR: "1", ...env },
-  }).output();
-  return { code, out: new TextDecoder().decode(stdout), err: new TextDecoder().decode(stderr) };
-}
-
-const shell = (script: string): string => `'${script.replaceAll("'", `'\\''`)}'`;
-const bare = `${shell(Deno.execPath())} eval --no-config ${shell(getBios())}`;
 
 Deno.test(
   "across --help and --version print to stdout",
