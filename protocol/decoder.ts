@@ -91,6 +91,16 @@ export class Decoder implements ValueReader {
     }
   }
 
+  /** As {@linkcode value}, but gives an `OperationError` in the place of a value that cannot be had. */
+  outcome(reader: Reader): unknown {
+    try {
+      return this.value(reader);
+    } catch (error) {
+      if (error instanceof OperationError) return error;
+      throw error;
+    }
+  }
+
   /** Reads a value within another one. */
   child(reader: Reader): unknown {
     return this.#value(reader);

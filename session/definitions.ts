@@ -112,6 +112,10 @@ export class Definitions {
       writer.varint(number);
       writer.u8(kind);
       writer.string(text);
+    }, () => {
+      this.#byText.delete(key);
+      this.#sources.delete(number);
+      this.reconsider();
     });
     return number;
   }

@@ -200,12 +200,7 @@ export class Exchange {
   /** In the order of the calls: sources never overtake sources that they may rely on. */
   #sendSources(request: number, answer: unknown): void {
     const { link } = this.#context;
-    link.afterAll(() => {
-      const start = link.begin(MESSAGE.MODULES);
-      link.writer.varint(request);
-      link.value(answer, "modules");
-      link.commit(start);
-    });
+    link.afterAll(() => link.send(MESSAGE.MODULES, request, answer));
   }
 
   /** Reads a FETCH message. */
@@ -227,6 +222,7 @@ export class Exchange {
   /** Reads a ROOTS message. */
   announced(reader: Reader): void {
     const follow = reader.u8() === 1;
+    if (this.#arrivals.length >= ROOT_LIMIT) throw new ProtocolError("Too many modules were announced");
     const arrival = follow ? this.#arrival() : undefined;
     for (let left = reader.varint(); left > 0; left--) {
       const root = reader.string();
@@ -249,7 +245,7 @@ export class Exchange {
     const waiting = request === 0 ? this.#arrivals.shift() : this.#fetching.get(request);
     this.#fetching.delete(request);
     if (!waiting) throw new ProtocolError("Modules arrived that were not announced or asked for");
-    const answer = this.#context.decoder.value(reader);
+    const answer = this.#context.decoder.outcome(reader);
     if (!(answer instanceof Uint8Array)) return waiting.reject(answer);
     if (!this.#context.accepts) return waiting.reject(new OperationError("Exported modules are not accepted here"));
     this.#install(answer).then(waiting.resolve, waiting.reject);

@@ -6,6 +6,7 @@
  */
 
 import { idleTimeout } from "../runtime/host.ts";
+import type { Wire } from "../transports/wire.ts";
 import type { Link } from "./link.ts";
 
 /** How often per timeout the clock is looked at: nothing was sent for at most half of it when an idle frame goes out. */
@@ -79,6 +80,12 @@ export class Heartbeat {
       link.active = false;
       this.#next(period, now + period);
     });
+  }
+
+  /** Gives the peer our timeout to end its stream, too, after its last message. */
+  awaitEnd(wire: Pick<Wire, "abort" | "closed">): void {
+    this.#after(this.#timeout, () => wire.abort(timeoutError("The peer did not end its stream")));
+    wire.closed.then(() => clearTimeout(this.#timer));
   }
 
   /** Ends the watch. */

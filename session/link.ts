@@ -30,7 +30,7 @@ export class Link {
   readonly #outbox: Outbox;
   readonly #encoder: Encoder;
   /** DEFINE messages that the message being encoded turned out to need before it. */
-  readonly #before: ((writer: Writer) => void)[] = [];
+  readonly #before: { readonly write: (writer: Writer) => void; readonly undo: () => void }[] = [];
   /** To be told of the message that is being encoded. */
   readonly #carrying: ((large: LargeMessage | undefined) => void)[] = [];
   readonly #late: { readonly after: number; readonly send: () => void }[] = [];
@@ -100,7 +100,6 @@ export class Link {
     }
     this.#encoding = true;
     const start = this.#outbox.begin();
-    this.#before.length = 0;
     this.writer.u8(kind);
     return start;
   }
@@ -124,9 +123,9 @@ export class Link {
     this.#carrying.push(committed);
   }
 
-  /** Puts a small message before the one that is being encoded. */
-  before(write: (writer: Writer) => void): void {
-    this.#before.push(write);
+  /** Puts a small message before the one that is being encoded. `undo` is called if neither is sent. */
+  before(write: (writer: Writer) => void, undo: () => void): void {
+    this.#before.push({ write, undo });
   }
 
   /** Ends the current message, to be sent at the end of the turn. */
@@ -137,6 +136,7 @@ export class Link {
     this.start = start;
     this.#encoding = false;
     const large = this.#outbox.commit(start, this.#encoder.segments, init);
+    this.#before.length = 0;
     this.#encoder.begin(); // or it would keep what it encoded last
     if (this.#carrying.length > 0) { for (const committed of this.#carrying.splice(0)) committed(large); }
     this.schedule();
@@ -148,7 +148,7 @@ export class Link {
     const writer = this.writer;
     const message = writer.bytes.slice(start, writer.position);
     this.#outbox.rollback(start);
-    for (const write of this.#before.splice(0)) {
+    for (const { write } of this.#before) {
       const before = this.#outbox.begin();
       write(writer);
       this.#outbox.commit(before, [], { whole: true });
@@ -158,12 +158,26 @@ export class Link {
     return start;
   }
 
+  /** Sends a message of a number and a value; if the value cannot travel, the error in its place. */
+  send(kind: number, number: number, value: unknown): void {
+    const start = this.begin(kind);
+    try {
+      this.writer.varint(number);
+      this.value(value, "value");
+      this.commit(start);
+    } catch (error) {
+      this.rollback(start);
+      if (!(value instanceof Error)) this.send(kind, number, new OperationError(String((error as Error).message)));
+    }
+  }
+
   /** Forgets the current message. */
   rollback(start: number): void {
     this.#encoding = false;
     this.#encoder.begin();
     this.#carrying.length = 0;
     this.#outbox.rollback(start);
+    for (const { undo } of this.#before.splice(0)) undo();
   }
 
   /** Stops sending a message of which not all has left. */

@@ -228,6 +228,7 @@ export class Parts {
       }
       this.#dispatch(kind, reader, segments.reduce((sum, segment) => sum + segment.byteLength, end - start));
     } finally {
+      this.references.takeArriving(); // of a message that does not wait for any of it
       this.#decoder.begin(NO_SEGMENTS); // or it would keep what it decoded last
     }
   }
@@ -269,14 +270,8 @@ export class Parts {
 
   /** Reads a value of which nothing may be missing; an error in its place if it cannot be had. */
   #value(reader: Reader): unknown {
-    try {
-      const value = this.#decoder.value(reader);
-      return this.references.takeArriving() ? new OperationError("Cannot wait for what belongs to a reason") : value;
-    } catch (error) {
-      this.references.takeArriving();
-      if (error instanceof OperationError) return error;
-      throw error;
-    }
+    const value = this.#decoder.outcome(reader);
+    return this.references.takeArriving() ? new OperationError("Cannot wait for what belongs to a reason") : value;
   }
 
   /** Keeps messages back until something is loaded that they need. */

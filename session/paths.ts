@@ -18,6 +18,7 @@ const NOTHING: readonly string[] = [];
 /** Writes where an operation starts. */
 export function writeOrigin(writer: Writer, origin: Origin, operator: Operator): void {
   if (origin instanceof Call) {
+    if (origin.failure) throw origin.failure.error;
     writer.u8(BASE.RESULT);
     writer.varint(origin.id);
   } else if (!origin?.holding) {

@@ -159,10 +159,10 @@ export class Session {
 
   /** The peer is an interpreter that waits for the core: it gets it, and everything that we have to say, in one go. */
   async #answerBios(runtime: string): Promise<void> {
-    if (this.#bios !== undefined) throw new ProtocolError("The peer greeted twice");
-    this.#bios = runtime;
-    debug(1, () => `booting ${runtime}`);
     try {
+      if (this.#bios !== undefined) throw new ProtocolError("The peer greeted twice");
+      this.#bios = runtime;
+      debug(1, () => `booting ${runtime}`);
       this.#open(bootBytes(await provision().kernelSource()));
     } catch (error) {
       this.#fail(error);
@@ -259,6 +259,7 @@ export class Session {
       const makeError = () => new DisconnectError("Connection was remotely closed");
       this.#stop(makeError, true);
       this.#sayGoodbye();
+      this.#heartbeat.awaitEnd(this.#wire);
     }
     // Not before our own goodbye has left.
     this.#link.drained().then(() => this.#wire.end()).then(() => this.#finishWhenClosed());

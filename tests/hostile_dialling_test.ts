@@ -9,8 +9,9 @@ import { assert, assertEquals, assertInstanceOf, assertStringIncludes } from "@s
 import { packModules } from "../modules/source.ts";
 import { ACTION, DEFINITION, MESSAGE, REFERENCE } from "../protocol/messages.ts";
 import * as tag from "../protocol/tags.ts";
+import { base, reference, writeValue } from "./support/raw_messages.ts";
 import type { RawPeer } from "./support/raw_peer.ts";
-import { base, DIALLING, reference, withPeer, writeValue } from "./support/raw_peer.ts";
+import { DIALLING, withPeer } from "./support/raw_peer.ts";
 
 const REFUSAL = "Cannot run this as the peer does not accept calls";
 const fixture = (path: string): string => new URL(`fixtures/hostile/${path}`, import.meta.url).href;

@@ -10,8 +10,9 @@ import type { OptionsInit } from "../mod.ts";
 import { ref } from "../mod.ts";
 import { ACTION, BASE, DEFINITION, MESSAGE, REFERENCE, WANT } from "../protocol/messages.ts";
 import * as tag from "../protocol/tags.ts";
+import { base, reference, writeValue } from "./support/raw_messages.ts";
 import type { RawPeer } from "./support/raw_peer.ts";
-import { base, DIALLING, reference, SERVING, withPeer, writeValue } from "./support/raw_peer.ts";
+import { DIALLING, SERVING, withPeer } from "./support/raw_peer.ts";
 
 /** Something with a function, a class instance and plain values in it. */
 function attacked() {

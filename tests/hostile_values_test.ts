@@ -10,18 +10,10 @@ import { OperationError } from "../mod.ts";
 import { BASE, MESSAGE, REFERENCE } from "../protocol/messages.ts";
 import * as tag from "../protocol/tags.ts";
 import type { Writer } from "../protocol/writer.ts";
-import type { Message, RawCall, RawPeer, Write } from "./support/raw_peer.ts";
-import {
-  base,
-  DIALLING,
-  parts,
-  reference,
-  SERVING,
-  withPeer,
-  writeCall,
-  writeValue,
-  written,
-} from "./support/raw_peer.ts";
+import type { RawCall, Write } from "./support/raw_messages.ts";
+import { base, parts, reference, writeCall, writeValue, written } from "./support/raw_messages.ts";
+import type { Message, RawPeer } from "./support/raw_peer.ts";
+import { DIALLING, SERVING, withPeer } from "./support/raw_peer.ts";
 
 const MEBI = 1 << 20;
 

@@ -1,6 +1,6 @@
 /**
- * A peer that speaks the protocol by hand, and may say what no end of across would: superblock, frames, hello and messages are put together
- * byte by byte. The end that is tested is a {@linkcode Connection} at the other side of pipes in memory. What is said to it is in the tests.
+ * A peer that speaks the protocol by hand, and may say what no end of across would. The end that is tested is a {@linkcode Connection} at the
+ * other side of pipes in memory. What messages look like is in `raw_messages.ts`, what is said in the tests.
  *
  * @module
  */
@@ -9,26 +9,15 @@ import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/asse
 import type { OptionsInit } from "../../mod.ts";
 import { Connection, DisconnectError, OperationError, ProtocolError } from "../../mod.ts";
 import { Decoder } from "../../protocol/decoder.ts";
-import { Encoder } from "../../protocol/encoder.ts";
-import { FRAME, Inbox } from "../../protocol/frames.ts";
-import { ACTION, BASE, MESSAGE, REFERENCE, WANT } from "../../protocol/messages.ts";
+import { Inbox } from "../../protocol/frames.ts";
+import { ACTION, MESSAGE, REFERENCE, WANT } from "../../protocol/messages.ts";
 import { Reader } from "../../protocol/reader.ts";
 import { superblock } from "../../protocol/superblock.ts";
-import { Writer } from "../../protocol/writer.ts";
 import { condition, inTime } from "./leaks.ts";
 import { pipes } from "./pair.ts";
-
-/** Writes something where a value is expected, or in a message. */
-export type Write = (writer: Writer) => void;
-
-/** What of a value is written by hand: behind the codec's tag for references. */
-export class Raw {
-  readonly write: Write;
-
-  constructor(write: Write) {
-    this.write = write;
-  }
-}
+import { changed, state } from "./pollution.ts";
+import type { RawCall, Write } from "./raw_messages.ts";
+import { base, HELLO, messageFrame, writeCall, writeValue } from "./raw_messages.ts";
 
 /** A reference as it arrived. */
 export interface Got {
@@ -45,115 +34,6 @@ export interface Message {
   /** The value of a RESULT, FAILURE or MODULES, the text of a DEFINE. */
   readonly value: unknown;
   readonly bytes: Uint8Array;
-}
-
-/** What a hand-made CALL says; what is left out is harmless. */
-export interface RawCall {
-  /** Without one the next that is free. */
-  readonly id?: number;
-  readonly flags?: number;
-  readonly base: Write;
-  readonly path?: readonly string[] | Write;
-  readonly action?: number;
-  readonly args?: readonly unknown[] | Write;
-}
-
-/** Bases of calls. */
-export const base = {
-  defined: (number: number): Write => (w) => w.tagged(BASE.DEFINED, number),
-  handle: (handle: number): Write => (w) => w.tagged(BASE.HANDLE, handle),
-  result: (id: number): Write => (w) => w.tagged(BASE.RESULT, id),
-  root: ((w) => w.u8(BASE.ROOT)) as Write,
-  module: (specifier: string): Write => (w) => {
-    w.u8(BASE.MODULE);
-    w.string(specifier);
-  },
-  value: (value: unknown): Write => (w) => {
-    w.u8(BASE.VALUE);
-    writeValue(w, value);
-  },
-  source: (source: string, variables: unknown = {}): Write => (w) => {
-    w.u8(BASE.SOURCE);
-    w.string(source);
-    writeValue(w, variables);
-  },
-};
-
-/** References as values. */
-export const reference = {
-  yours: (handle: number): Raw => new Raw((w) => w.tagged(REFERENCE.YOURS, handle)),
-  mine: (kind: number, handle: number, name = "thing"): Raw =>
-    new Raw((w) => {
-      w.tagged(kind, handle);
-      w.string(name);
-    }),
-  pending: (origin: Write, path: readonly string[] = []): Raw =>
-    new Raw((w) => {
-      w.u8(REFERENCE.PENDING);
-      origin(w);
-      writePath(w, path);
-    }),
-  code: (definition: number): Raw => new Raw((w) => w.tagged(REFERENCE.CODE, definition)),
-  blob: (number: number): Raw =>
-    new Raw((w) => {
-      w.tagged(REFERENCE.BLOB, number);
-      w.string("text/plain");
-    }),
-};
-
-function writePath(writer: Writer, path: readonly string[]): void {
-  writer.varint(path.length);
-  for (const part of path) writer.string(part);
-}
-
-const encoder = new Encoder({
-  classId: () => undefined,
-  external(writer, value) {
-    if (value instanceof Raw) value.write(writer);
-    return value instanceof Raw;
-  },
-});
-
-/** Writes a value as an end of across would, but for what is {@linkcode Raw} in it. */
-export function writeValue(writer: Writer, value: unknown): void {
-  encoder.begin();
-  encoder.value(writer, value, "value");
-  assertEquals(encoder.segments.length, 0, "The value is too large for a message in one frame");
-}
-
-/** The bytes that are written. */
-export function written(write: Write): Uint8Array<ArrayBuffer> {
-  const writer = new Writer(64);
-  write(writer);
-  return writer.bytes.slice(0, writer.position);
-}
-
-/** A frame. */
-export function frame(kind: number, payload: Uint8Array): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(4 + payload.length);
-  new DataView(bytes.buffer).setUint32(0, kind | payload.length << 8, true);
-  bytes.set(payload, 4);
-  return bytes;
-}
-
-/** The payloads of the frames of one large message. */
-export function parts(number: number, body: Uint8Array, segments: readonly Uint8Array[] = []): Uint8Array[] {
-  const whole = written((w) => {
-    w.u32(body.length);
-    w.u32(segments.length);
-    for (const segment of segments) w.f64(segment.length);
-    w.raw(body);
-    for (const segment of segments) w.raw(segment);
-  });
-  const frames: Uint8Array[] = [];
-  for (let at = 0; at === 0 || at < whole.length; at += 65_000) {
-    const payload = written((w) => {
-      w.u32(number);
-      w.raw(whole.subarray(at, at + 65_000));
-    });
-    frames.push(frame(at + 65_000 < whole.length ? FRAME.PART : FRAME.LAST, payload));
-  }
-  return frames;
 }
 
 /** What a test exposes, so that it can be seen that a connection lives, and something to attack. */
@@ -370,65 +250,6 @@ export class RawPeer {
   async end(): Promise<void> {
     await this.#writer.close().catch(() => {});
   }
-}
-
-/** A harmless hello. */
-export const HELLO = {
-  runtime: "raw",
-  version: "1",
-  across: "0",
-  timeout: 60_000,
-  modules: true,
-  calls: true,
-};
-
-/** A frame with a whole message in it. */
-export function messageFrame(kind: number, write: Write = () => {}): Uint8Array<ArrayBuffer> {
-  return frame(
-    FRAME.MESSAGE,
-    written((w) => {
-      w.u8(kind);
-      write(w);
-    }),
-  );
-}
-
-/** Writes what follows the kind of a CALL. */
-export function writeCall(
-  w: Writer,
-  { id = 0, flags = WANT.VALUE, base, path = [], action = ACTION.CALL, args = [] }: RawCall,
-): void {
-  w.varint(id);
-  w.u8(flags);
-  base(w);
-  if (typeof path === "function") path(w);
-  else writePath(w, path);
-  w.u8(action);
-  if (typeof args === "function") args(w);
-  else writeValue(w, args);
-}
-
-const WATCHED: readonly object[] = [Object, Function, Array, Map, Set, Error, Promise, RegExp, String]
-  .flatMap((it): object[] => [it, it.prototype]).concat(globalThis);
-
-/** The properties that pollution would change or add, each with what it is. */
-function state(): Map<string, unknown> {
-  const all = new Map<string, unknown>();
-  for (const [index, object] of WATCHED.entries()) {
-    for (const key of Reflect.ownKeys(object)) {
-      const { value, get, set } = Reflect.getOwnPropertyDescriptor(object, key)!;
-      // What the runtime or across itself loads late is no pollution.
-      const late = object === globalThis && (get !== undefined || typeof key === "symbol");
-      if (!late) all.set(`${index} ${String(key)}`, value ?? get ?? set);
-    }
-  }
-  return all;
-}
-
-/** What is different from before. */
-function changed(before: Map<string, unknown>): string[] {
-  const now = state();
-  return [...new Set([...before.keys(), ...now.keys()])].filter((name) => !Object.is(before.get(name), now.get(name)));
 }
 
 /**
