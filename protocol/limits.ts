@@ -20,6 +20,9 @@ export const LIMITS: {
   readonly itemCost: number;
   readonly streamAdvance: number;
   readonly streamAdvances: number;
+  readonly calls: number;
+  readonly references: number;
+  readonly awaited: number;
 } = {
   /** Text before the first protocol bytes (a login banner, a motd) that is skipped; more is a `ProtocolError`. */
   bannerSize: 64 * 1024,
@@ -49,4 +52,10 @@ export const LIMITS: {
   streamAdvance: 64 * 1024,
   /** The same for all streams of one direction of a connection. */
   streamAdvances: 1024 * 1024,
+  /** Calls of the peer that run or whose results are held for it, all together; more are refused. */
+  calls: 1 << 21,
+  /** References to objects of the peer that are held; what brings more fails its one call. */
+  references: 1 << 21,
+  /** Blobs whose bytes have not come, and signals that the peer may still abort; more of either are a `ProtocolError`. */
+  awaited: 1 << 16,
 };

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { ProtocolError } from "../protocol/errors.ts";
+import { LIMITS } from "../protocol/limits.ts";
 import { MESSAGE, REFERENCE } from "../protocol/messages.ts";
 import type { Reader } from "../protocol/reader.ts";
 import type { Writer } from "../protocol/writer.ts";
@@ -38,6 +40,9 @@ export class Blobs {
   /** Reads what {@linkcode write} wrote. Gives what stands for the blob until its bytes are there. */
   read(reader: Reader): Pending {
     const number = reader.varint(), type = reader.string();
+    if (this.#awaited.has(number) || this.#awaited.size >= LIMITS.awaited) {
+      throw new ProtocolError(`Cannot wait for blob ${number}, as for another of that number or too many others`);
+    }
     const awaited = deferred<unknown>();
     this.#awaited.set(number, awaited);
     return this.#context.arrive(awaited.promise.then((bytes) => new Blob([bytes as ArrayBuffer], { type })));

@@ -5,6 +5,7 @@
  */
 
 import { OperationError, ProtocolError } from "../protocol/errors.ts";
+import { LIMITS } from "../protocol/limits.ts";
 import { ACTION, BASE, MESSAGE, WANT } from "../protocol/messages.ts";
 import type { Reader } from "../protocol/reader.ts";
 import type { Decoder } from "../protocol/decoder.ts";
@@ -125,6 +126,9 @@ export class Callee {
       self: undefined,
       direct: path?.length === 1 && (kind === BASE.HANDLE || kind === BASE.ROOT),
     };
+    if (this.#running.size + this.#held.size >= LIMITS.calls) {
+      return this.#fail(request, new OperationError(`Cannot take another call as ${LIMITS.calls} are open`));
+    }
     if (failure) return this.#failAtOnce(request, failure.error);
     if (arriving) {
       // What was here before the message is nobody's to look into.

@@ -28,7 +28,7 @@ const MAIN = "mod";
 const PART = /@x\/across(?:@[^/\s"']*)?(?:\/([\w-]+))?/g;
 /** How long an exported module may take to load here before it is known by its text only. Milliseconds. */
 const PATIENCE = 1_000;
-/** Roots that a peer may announce. */
+/** Roots that a peer may announce, and modules that it may fetch. */
 const ROOT_LIMIT = 100_000;
 
 /** What the exchange of modules needs of the rest of a session. */
@@ -214,6 +214,7 @@ export class Exchange {
 
   async #serve(id: string): Promise<Uint8Array> {
     await this.#exporting;
+    if (this.#sent.size >= ROOT_LIMIT) throw new OperationError("Cannot send more modules over one connection");
     if (isPart(id)) return packModules([await this.#entry(id)]);
     if (!this.#graph?.serves(id)) throw new OperationError(`Cannot import "${id}" as it was not exported`);
     return packModules(await this.#claim(await this.#graph.collect([id], this.#sent)));

@@ -9,6 +9,9 @@ import { VERSION } from "../protocol/version.ts";
 import { debugLevel } from "./debug.ts";
 import { hostName, pid, runtime, runtimeVersion } from "../runtime/host.ts";
 
+/** No timer takes more than a few weeks. Milliseconds. */
+const LONGEST = 86_400_000;
+
 /** What the peer said about itself. */
 export interface PeerInfo {
   /** `deno`, `node`, `bun` or `other`. */
@@ -67,7 +70,7 @@ export function readHello(value: unknown): Hello {
     across: String(across).slice(0, 40),
     ...(typeof pid === "number" ? { pid } : {}),
     ...(typeof host === "string" ? { host: host.slice(0, 255) } : {}),
-    timeout,
+    timeout: timeout === Infinity ? timeout : Math.min(timeout, LONGEST),
     modules: modules === true,
     calls: calls === true,
     debug: debug === 1 || debug === 2 ? debug : 0,

@@ -109,7 +109,7 @@ export function recordsArrived({ decoder, references, peer, connection }: Record
 function print(records: readonly unknown[], peer: string): void {
   for (const record of records) {
     const { level, category, message } = Object(record) as Record<string, unknown>;
-    if (!URGENT.test(String(level))) continue;
+    if (typeof level !== "string" || !URGENT.test(level)) continue;
     let text = `${peer}: ${level}`;
     try {
       text += ` ${(category as string[]).join(".")}: ${(message as unknown[]).map(String).join("")}`;

@@ -9,6 +9,7 @@
  */
 
 import { OperationError, ProtocolError } from "../protocol/errors.ts";
+import { LIMITS } from "../protocol/limits.ts";
 import { ACTION, BASE, REFERENCE } from "../protocol/messages.ts";
 import type { LargeMessage } from "../protocol/outbox.ts";
 import type { Reader } from "../protocol/reader.ts";
@@ -354,6 +355,9 @@ export class References {
     if (face) {
       known!.holding.count++;
     } else {
+      if (this.#imported.size >= LIMITS.references) {
+        throw new OperationError(`Cannot hold more than ${LIMITS.references} references of one connection`);
+      }
       const holding: Holding = { handle, name, count: 1 };
       face = new RemoteFace(this.#context.operator, holding);
       this.#imported.set(handle, { holding, face: new WeakRef(face) });

@@ -7,6 +7,8 @@
  * @module
  */
 
+import { ProtocolError } from "../protocol/errors.ts";
+import { LIMITS } from "../protocol/limits.ts";
 import { MESSAGE, REFERENCE } from "../protocol/messages.ts";
 import type { LargeMessage } from "../protocol/outbox.ts";
 import type { Reader } from "../protocol/reader.ts";
@@ -112,6 +114,7 @@ export class Signals {
     if (state === YOURS) return this.#originals.get(number)?.signal.deref() ?? new AbortController().signal;
     let controller = this.#copies.get(number)?.controller;
     if (!controller) {
+      if (this.#copies.size >= LIMITS.awaited) throw new ProtocolError("Too many signals are open");
       controller = new AbortController();
       if (state === ABORTED) {
         const { signal } = controller;
