@@ -4,7 +4,7 @@
  * @module
  */
 
-import { ProtocolError } from "../protocol/errors.ts";
+import { OperationError, ProtocolError } from "../protocol/errors.ts";
 import { LIMITS } from "../protocol/limits.ts";
 import { MESSAGE, REFERENCE } from "../protocol/messages.ts";
 import type { Reader } from "../protocol/reader.ts";
@@ -13,6 +13,8 @@ import type { Pending } from "./pending.ts";
 import type { SideContext } from "./signals.ts";
 import type { Deferred } from "./waiting.ts";
 import { deferred } from "./waiting.ts";
+
+const tooLarge = (): Error => new OperationError("Cannot send a Blob that is larger than maxMessageSize");
 
 /** All blobs of a session, in both directions. */
 export class Blobs {
@@ -32,8 +34,8 @@ export class Blobs {
     writer.varint(number);
     writer.string(blob.type);
     link.carrying((large) => {
-      const send = (value: unknown) => tell(MESSAGE.BLOB, number, value, String, large && [large]);
-      blob.arrayBuffer().then(send, (error) => send(new Error(`Cannot read a Blob: ${error}`)));
+      const send = (value: unknown) => tell(MESSAGE.BLOB, number, value, tooLarge, large && [large]);
+      blob.arrayBuffer().then(send, (error) => send(new OperationError(`Cannot read a Blob: ${error}`)));
     });
   }
 

@@ -30,3 +30,11 @@ export function shipFunction<F extends object>(fn: F): F {
   shipped.set(standIn, fn);
   return standIn;
 }
+
+/** A name for people. */
+export function nameOf(value: unknown): string {
+  if (typeof value === "function") return value.name || "function";
+  if (typeof value !== "object" || value === null) return typeof value;
+  const name = Object.getPrototypeOf(value)?.constructor?.name;
+  return typeof name === "string" && name ? name : "Object";
+}

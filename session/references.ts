@@ -18,16 +18,13 @@ import { Blobs } from "./blobs.ts";
 import type { Carried } from "./call.ts";
 import { Call } from "./call.ts";
 import type { CallContext } from "./context.ts";
-import type { Holding, Operator } from "./faces.ts";
-import { faceOf, RemoteFace, ResultFace } from "./faces.ts";
+import { faceOf, type Holding, type Operator, RemoteFace, ResultFace } from "./faces.ts";
 import type { Link } from "./link.ts";
-import { ITSELF, Referred, shippedFunction } from "./marks.ts";
+import { ITSELF, nameOf, Referred, shippedFunction } from "./marks.ts";
 import { readPath, writeOrigin, writePath } from "./paths.ts";
-import type { Arriving } from "./pending.ts";
-import { Pending } from "./pending.ts";
+import { type Arriving, Pending } from "./pending.ts";
 import { Releases } from "./releases.ts";
-import type { SideContext } from "./signals.ts";
-import { Signals } from "./signals.ts";
+import { type SideContext, Signals } from "./signals.ts";
 import type { StreamPort } from "./streams.ts";
 
 const NOTHING: readonly string[] = [];
@@ -50,14 +47,6 @@ export interface ReferenceContext {
   held(id: number): unknown;
   /** What the peer may start from without a reference. */
   readonly exposed: object | undefined;
-}
-
-/** A name for people. */
-function nameOf(value: unknown): string {
-  if (typeof value === "function") return value.name || "function";
-  if (typeof value !== "object" || value === null) return typeof value;
-  const name = Object.getPrototypeOf(value)?.constructor?.name;
-  return typeof name === "string" && name ? name : "Object";
 }
 
 /** All references of a session, in both directions. */
@@ -298,18 +287,18 @@ export class References {
 
   /** What a path leads to that is in the place of a value; a promise of the failure if that is nothing. */
   #pending(reader: Reader): unknown {
+    let base: unknown, failure: { readonly error: unknown } | undefined;
     try {
-      let base, failure;
-      try {
-        base = this.readOrigin(reader);
-      } catch (error) {
-        failure = error;
-      }
-      const path = readPath(reader);
-      if (failure) throw failure;
-      return this.#context.follow(base, path);
+      base = this.readOrigin(reader);
     } catch (error) {
       if (error instanceof ProtocolError) throw error;
+      failure = { error };
+    }
+    const path = readPath(reader);
+    try {
+      if (failure) throw failure.error;
+      return this.#context.follow(base, path);
+    } catch (error) {
       return Promise.reject(error);
     }
   }
@@ -355,9 +344,7 @@ export class References {
     if (face) {
       known!.holding.count++;
     } else {
-      if (this.#imported.size >= LIMITS.references) {
-        throw new OperationError(`Cannot hold more than ${LIMITS.references} references of one connection`);
-      }
+      if (this.#imported.size >= LIMITS.references) throw new OperationError("Cannot hold more references of a peer");
       const holding: Holding = { handle, name, count: 1 };
       face = new RemoteFace(this.#context.operator, holding);
       this.#imported.set(handle, { holding, face: new WeakRef(face) });

@@ -13,12 +13,17 @@ import { superblock } from "../protocol/superblock.ts";
 import * as tag from "../protocol/tags.ts";
 import { condition } from "./support/leaks.ts";
 import type { Write } from "./support/raw_messages.ts";
-import { base, HELLO, reference, writeCall, writeValue } from "./support/raw_messages.ts";
+import { base, HELLO, Raw, reference, writeCall, writeValue } from "./support/raw_messages.ts";
 import { DIALLING, RawPeer, SERVING, withPeer } from "./support/raw_peer.ts";
 
 const ping = { base: base.root, path: ["ping"] };
 const HUGE = Number.MAX_SAFE_INTEGER;
 const numbers = (...list: number[]): Write => (w) => list.forEach((number) => w.varint(number));
+
+const withValue = (...list: number[]): Write => (w) => {
+  numbers(...list)(w);
+  writeValue(w, new Uint8Array(3));
+};
 
 const onBothEnds = (name: string, body: (peer: RawPeer) => Promise<void>): void => {
   for (const [kind, options] of [["serving", SERVING], ["dialling", DIALLING]] as [string, OptionsInit][]) {
@@ -158,8 +163,23 @@ onBothEnds("further answers to a settled call are dropped, with what they refer 
 
 onBothEnds("CANCEL of unknown and settled calls does nothing", async (peer) => {
   await peer.result(ping);
-  for (const id of [0, 1, 2, HUGE]) await peer.message(MESSAGE.CANCEL, numbers(id));
+  for (const id of [0, 1, 2, HUGE]) await peer.message(MESSAGE.CANCEL, withValue(id));
   await peer.lives();
+});
+
+onBothEnds("signals that never end have a limit, and unknown ones are ignored", async (peer) => {
+  for (const id of [0, 1, HUGE]) await peer.message(MESSAGE.SIGNAL, withValue(id));
+  await peer.lives();
+  const signal = (number: number) =>
+    new Raw((w) => {
+      w.tagged(REFERENCE.SIGNAL, number);
+      w.u8(0);
+    });
+  await peer.breaks(async () => {
+    for (let i = 0; i < 70; i++) {
+      await peer.issue({ ...ping, args: [Array.from({ length: 1000 }, (_, j) => signal(1000 * i + j))] });
+    }
+  }, "Too many signals are open");
 });
 
 onBothEnds("a definition is given once", async (peer) => {
@@ -225,10 +245,6 @@ onBothEnds(
     }, "Cannot wait for blob 65536"),
 );
 
-const withValue = (...list: number[]): Write => (w) => {
-  numbers(...list)(w);
-  writeValue(w, new Uint8Array(3));
-};
 breaks("MODULES unasked", MESSAGE.MODULES, withValue(0), "Modules arrived that were not announced or asked for");
 breaks("MODULES for an unknown request", MESSAGE.MODULES, withValue(HUGE), "Modules arrived that were not announced");
 breaks("ROOTS that claim 2^50 URLs", MESSAGE.ROOTS, numbers(0, 2 ** 50), "ends too early");
