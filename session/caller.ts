@@ -245,8 +245,20 @@ export class Caller implements Operator {
     link.commit(start);
   }
 
-  iterate(origin: Origin, path: readonly string[]): AsyncIterator<unknown> {
-    return this.#context.streams.iterate(() => this.result(this.operate(origin, path, ACTION.ITERATE, NOTHING, false)));
+  /**
+   * Iterates over what a path leads to.
+   *
+   * @param through What issues the operation.
+   * @param signal Ends the iteration when it is aborted.
+   */
+  iterate(
+    origin: Origin,
+    path: readonly string[],
+    through: Operator = this,
+    signal?: AbortSignal,
+  ): AsyncIterator<unknown> {
+    const start = () => through.result(through.operate(origin, path, ACTION.ITERATE, NOTHING, false));
+    return this.#context.streams.iterate(start, signal);
   }
 
   release(holding: Holding): void {

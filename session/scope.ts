@@ -120,7 +120,7 @@ export class Scope implements Operator {
   }
 
   iterate(origin: Origin, path: readonly string[]): AsyncIterator<unknown> {
-    return this.caller.iterate(origin, path);
+    return this.caller.iterate(origin, path, this, this.signal);
   }
 
   release(holding: Holding): void {

@@ -201,6 +201,12 @@ export class Incoming {
     return this.#cancelled.promise;
   }
 
+  /** It ends here and now. */
+  abort(reason: unknown): void {
+    this.#drop();
+    this.break(reason);
+  }
+
   /** Nobody has it any more. */
   collected(): void {
     if (!this.#end) this.cancel(STREAM.CANCEL, undefined).catch(ignore);
@@ -294,6 +300,11 @@ export class ReceivedGenerator implements AsyncGenerator<unknown, unknown, unkno
         else resolve({ value: end!.value, done: true });
       }
     }
+  }
+
+  /** Ends it at once, also for those who wait for items; the other side is told why. */
+  abort(reason: unknown): void {
+    this.#incoming.abort(reason);
   }
 
   async return(value: unknown): Promise<Step> {

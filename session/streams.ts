@@ -63,8 +63,8 @@ export interface StreamPort {
   decode(kind: number, reader: Reader, unwanted: boolean): object | undefined;
   /** Reads a STREAM message of that many bytes. */
   arrived(reader: Reader, size: number): void;
-  /** Iterates over what an operation (`ACTION.ITERATE`) gives. It is issued when the first item is asked for. */
-  iterate(start: () => Promise<unknown>): AsyncIterator<unknown>;
+  /** Iterates over what an operation (`ACTION.ITERATE`) gives. It is issued when the first item is asked for, and ended by the signal. */
+  iterate(start: () => Promise<unknown>, signal: AbortSignal | undefined): AsyncIterator<unknown>;
   /** Ends all. Returns whether somebody was told who waited. */
   clear(error: unknown): boolean;
 }
@@ -343,8 +343,8 @@ export class Streams implements StreamPort, StreamHub {
     return error instanceof OperationError ? new Error(error.message, { cause: error }) : error;
   }
 
-  iterate(start: () => Promise<unknown>): AsyncIterator<unknown> {
-    return new Iteration(start);
+  iterate(start: () => Promise<unknown>, signal: AbortSignal | undefined): AsyncIterator<unknown> {
+    return new Iteration(start, signal);
   }
 
   clear(error: unknown): boolean {

@@ -178,3 +178,28 @@ Deno.test("the other side can iterate over what it was handed by reference", () 
     }, ref([1, 2, 3]));
     assertEquals(sum, 6);
   }));
+
+Deno.test("with({ signal }) ends an iteration at once with the reason, before and after the first item", () =>
+  inPair(async ({ left }) => {
+    const { promise: gate, resolve: open } = Promise.withResolvers<void>();
+    const numbers = async function* (gate: () => Promise<void>, first: number) {
+      for (let i = first; i < 2; i++) yield i;
+      await gate();
+    };
+    const controller = new AbortController();
+    const scope = left.with({ signal: controller.signal });
+    const iterator = scope.call(numbers, () => gate, 1)[Symbol.asyncIterator]();
+    assertEquals((await iterator.next()).value, 1);
+    const next = iterator.next();
+    controller.abort(new RangeError("no more time"));
+    await assertRejects(() => next, RangeError, "no more time");
+    assertEquals((await iterator.next()).done, true);
+    await assertRejects(() => all(scope.call(numbers, () => gate, 1)), RangeError, "no more time");
+    const other = new AbortController();
+    const early = all(left.with({ signal: other.signal }).call(numbers, () => gate, 2));
+    other.abort(new TypeError("at once"));
+    await assertRejects(() => early, TypeError, "at once");
+    const unused = new AbortController();
+    assertEquals(await all(left.with({ signal: unused.signal }).call(() => [1, 2])), [1, 2]);
+    open();
+  }));
