@@ -226,14 +226,14 @@ export class Parts {
         this.#stall(loading);
         return again();
       }
-      this.#dispatch(kind, reader, segments.reduce((sum, segment) => sum + segment.byteLength, end - start));
+      this.#dispatch(kind, reader, segments);
     } finally {
       this.references.takeArriving(); // of a message that does not wait for any of it
       this.#decoder.begin(NO_SEGMENTS); // or it would keep what it decoded last
     }
   }
 
-  #dispatch(kind: number, reader: Reader, size: number): void {
+  #dispatch(kind: number, reader: Reader, segments: readonly ArrayBuffer[]): void {
     switch (kind) {
       case MESSAGE.RESULT:
         return this.caller.succeeded(reader);
@@ -263,7 +263,7 @@ export class Parts {
       case MESSAGE.LOG:
         return recordsArrived(this.#records, reader);
       case MESSAGE.STREAM:
-        return this.streams.arrived(reader, size);
+        return this.streams.arrived(reader, segments);
     }
     throw new ProtocolError(`Cannot take a message of kind ${kind}`);
   }

@@ -61,8 +61,8 @@ export interface StreamPort {
   encode(writer: Writer, value: object, context: CallContext | undefined): Unsent | undefined;
   /** Reads what {@linkcode encode} wrote, of the kind that was read already, and ends it if it is `unwanted`. Undefined if that is none of ours. */
   decode(kind: number, reader: Reader, unwanted: boolean): object | undefined;
-  /** Reads a STREAM message of that many bytes. */
-  arrived(reader: Reader, size: number): void;
+  /** Reads a STREAM message. */
+  arrived(reader: Reader, segments: readonly ArrayBuffer[]): void;
   /** Iterates over what an operation (`ACTION.ITERATE`) gives. It is issued when the first item is asked for, and ended by the signal. */
   iterate(start: () => Promise<unknown>, signal: AbortSignal | undefined): AsyncIterator<unknown>;
   /** Ends all. Returns whether somebody was told who waited. */
@@ -203,13 +203,17 @@ export class Streams implements StreamPort, StreamHub {
     return stream;
   }
 
-  arrived(reader: Reader, size: number): void {
+  arrived(reader: Reader, segments: readonly ArrayBuffer[]): void {
+    // All of the message counts, its kind included.
+    const start = reader.position - 1;
     const flags = reader.u8(), key = reader.varint();
     const what = flags & ~STREAM.UNASKED;
     switch (what) {
       case STREAM.ITEM:
-      case STREAM.BYTES:
+      case STREAM.BYTES: {
+        const size = segments.reduce((sum, segment) => sum + segment.byteLength, reader.end - start);
         return this.#item(reader, this.#receiving(key), what, size + LIMITS.itemCost, flags !== what);
+      }
       case STREAM.END:
       case STREAM.FAIL: {
         const incoming = this.#receiving(key);
