@@ -17,7 +17,9 @@ import { Scope } from "./session/scope.ts";
 import type { SessionInit, SessionOptions } from "./session/session.ts";
 import { Session } from "./session/session.ts";
 import type { CommandInit } from "./transports/command.ts";
+import type { PortLike } from "./transports/port.ts";
 import type { Transport } from "./transports/web_streams.ts";
+import type { WebSocketLike } from "./transports/websocket.ts";
 import type { Wire } from "./transports/wire.ts";
 import type { Wires } from "./wires.ts";
 import { wires } from "./wires.ts";
@@ -127,6 +129,41 @@ export class Connection extends Calls implements AsyncDisposable {
    */
   static fromSocket(socket: SocketLike, options: OptionsInit = {}): Connection {
     return open(options, [], true, (wires) => wires.socket(socket));
+  }
+
+  /**
+   * Connects over a WebSocket: one that is opened here, or one that is there, on either side. The connection owns it from then on. Whoever accepts one
+   * from a page should check the `Origin` of the request first.
+   *
+   * @param socket Where to connect to, or a WebSocket: of the platform, of `Deno.upgradeWebSocket()`, or of the package `ws`.
+   * @param options See {@linkcode OptionsInit}; `acceptCalls` is false by default, on both sides.
+   * @throws {TypeError} If it is neither.
+   * @throws {SyntaxError} If the address is not one of a WebSocket.
+   */
+  static fromWebSocket(socket: string | URL | WebSocketLike, options: OptionsInit = {}): Connection {
+    return open(options, [], false, (wires) => wires.webSocket(socket));
+  }
+
+  /**
+   * Connects over a message port: to a worker, from inside of one, or over a `MessageChannel`. The connection owns it from then on: at its end a
+   * worker is terminated, a port closed.
+   *
+   * @param port A `Worker`, a `MessagePort`, or the global scope of a worker; also those of `node:worker_threads`.
+   * @param options See {@linkcode OptionsInit}; `acceptCalls` is true by default.
+   * @throws {TypeError} If it is no port.
+   *
+   * @example A worker that has nothing of its own
+   * ```ts
+   * import { Connection, workerUrl } from "@x/across";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const worker = new Worker(workerUrl(), { type: "module" });
+   * await using conn = Connection.fromPort(worker, { acceptCalls: false });
+   * assertEquals(await conn.call((a: number, b: number) => a + b, 1, 2), 3);
+   * ```
+   */
+  static fromPort(port: PortLike, options: OptionsInit = {}): Connection {
+    return open(options, [], true, (wires) => wires.port(port));
   }
 
   /**

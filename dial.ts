@@ -15,11 +15,13 @@ import { provide } from "./session/provision.ts";
 import { startTrace } from "./session/trace.ts";
 import { processWire } from "./transports/child.ts";
 import { commandWire } from "./transports/command.ts";
+import { portWire } from "./transports/port.ts";
 import { provedWire } from "./transports/proof.ts";
 import { socketWire, tcpWire, unixWire } from "./transports/socket.ts";
 import { stdioWire } from "./transports/stdio.ts";
 import { tlsWire } from "./transports/tls.ts";
 import { pipesWire, transportWire } from "./transports/web_streams.ts";
+import { webSocketWire } from "./transports/websocket.ts";
 import { provideWires } from "./wires.ts";
 
 /** Files of the entry points, by what follows `@x/across` in their names. */
@@ -54,6 +56,8 @@ provideWires({
   tls: tlsWire,
   unix: unixWire,
   socket: socketWire,
+  webSocket: webSocketWire,
+  port: portWire,
   pipes: pipesWire,
   stdio: () => stdioWire(),
   command(args, init) {

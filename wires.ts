@@ -10,7 +10,9 @@ import type { SocketLike } from "./runtime/sockets.ts";
 import type { ChildLike } from "./runtime/spawn.ts";
 import type { TlsInit } from "./runtime/tls.ts";
 import type { CommandInit } from "./transports/command.ts";
+import type { PortLike } from "./transports/port.ts";
 import type { Transport } from "./transports/web_streams.ts";
+import type { WebSocketLike } from "./transports/websocket.ts";
 import type { Wire } from "./transports/wire.ts";
 
 /** What is known of a connection besides its options. */
@@ -45,6 +47,10 @@ export interface Wires {
   unix(path: string): Wire;
   /** For `Connection.fromSocket()`. */
   socket(socket: SocketLike): Wire;
+  /** For `Connection.fromWebSocket()`. */
+  webSocket(socket: string | URL | WebSocketLike): Wire;
+  /** For `Connection.fromPort()`. */
+  port(port: PortLike): Wire;
   /** For `Connection.fromPipes()`. */
   pipes(readable: ReadableStream<Uint8Array>, writable: WritableStream<Uint8Array>): Wire;
   /** For `Connection.fromStdio()`. */

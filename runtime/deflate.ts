@@ -5,7 +5,7 @@
  * @module
  */
 
-import { builtin, deno } from "./host.ts";
+import { builtin, nodeProcess } from "./host.ts";
 
 /** What is used of `node:zlib`. */
 interface Zlib {
@@ -15,7 +15,7 @@ interface Zlib {
 
 /** Compresses. */
 export async function deflate(bytes: Uint8Array): Promise<Uint8Array> {
-  if (deno) return await pass(bytes, new CompressionStream("deflate-raw"), Infinity);
+  if (!nodeProcess) return await pass(bytes, new CompressionStream("deflate-raw"), Infinity);
   return (await builtin<Zlib>("node:zlib")).deflateRawSync(bytes);
 }
 
@@ -26,7 +26,7 @@ export async function deflate(bytes: Uint8Array): Promise<Uint8Array> {
  * @throws {Error} when these are not compressed bytes
  */
 export async function inflate(bytes: Uint8Array, limit: number): Promise<Uint8Array> {
-  if (deno) return await pass(bytes, new DecompressionStream("deflate-raw"), limit);
+  if (!nodeProcess) return await pass(bytes, new DecompressionStream("deflate-raw"), limit);
   return (await builtin<Zlib>("node:zlib")).inflateRawSync(bytes, { maxOutputLength: limit });
 }
 

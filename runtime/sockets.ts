@@ -43,6 +43,7 @@ export type SocketLike = DenoConnLike | NodeSocketLike;
 /** What is used of a `net.Socket` that connects. */
 export interface ConnectingSocket extends NodeSocketLike {
   on(event: string, listener: (error: Error) => void): unknown;
+  ref(): unknown;
   unref(): unknown;
 }
 
@@ -122,13 +123,14 @@ export function firstOf<T>(
         return reject(allErrors(errors));
       }
       const socket = attempts[next++]!();
-      // Who waits for the connection holds the event loop by other means.
+      // Who waits for the connection meanwhile holds the event loop by other means.
       socket.unref();
       open.add(socket);
       socket.on(event, () => {
         open.delete(socket);
         if (over) return;
         finish();
+        socket.ref();
         resolve(take(socket));
       });
       socket.on("error", (error: Error) => {

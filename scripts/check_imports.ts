@@ -26,7 +26,7 @@ const LAYERS: readonly Layer[] = [
   { name: "wire", files: /^transports\/wire\.ts$/, imports: [] }, // what transports promise to those above
   { name: "modules", files: /^modules\//, imports: ["runtime", "protocol"] },
   { name: "transports", files: /^transports\//, imports: ["wire", "runtime", "protocol"] },
-  { name: "bios", files: /^bios\/(?!boot\.ts)/, imports: ["runtime", "protocol"] },
+  { name: "bios", files: /^bios\/(?!boot\.ts|worker\.ts)/, imports: ["runtime", "protocol"] },
   { name: "session", files: /^session\//, imports: ["modules", "wire", "runtime", "protocol"] },
   { name: "wires", files: /^wires\.ts$/, imports: ["wire", "transports", "bios", "runtime", "protocol"] },
   {
@@ -36,6 +36,7 @@ const LAYERS: readonly Layer[] = [
   },
   { name: "current", files: /^current\.ts$/, imports: ["connection", "session"] },
   { name: "boot", files: /^bios\/boot\.ts$/, imports: CORE },
+  { name: "worker", files: /^bios\/worker\.ts$/, imports: ["boot", "transports", "wire", "runtime", "protocol"] },
   { name: "dial", files: /^dial\.ts$/, imports: CORE },
   { name: "mod", files: /^mod\.ts$/, imports: [...CORE, "current", "dial"] },
   // Everything else is built on the public face alone, but for the one message that carries log records.

@@ -19,6 +19,7 @@ import type { Shared } from "./kernel.ts";
 import { findShared, fromKernel, kernelEntry } from "./kernel.ts";
 
 const TARGET = join(ROOT, "bios/embedded.ts");
+const WORKER = join(ROOT, "bios/worker.ts");
 const SELF = config.name;
 
 /** What stack traces call the kernel where it was booted. `session/stacks.ts` looks for it. */
@@ -33,7 +34,7 @@ const ENTRIES: ReadonlyMap<string, string> = new Map(
 const nameOf = (entry: string): string => entry === "mod" ? SELF : `${SELF}/${entry}`;
 
 /** Text of the generated file. Without the packed sources it is what stands for this file where across was booted. */
-function render(kernel: string, entries: Readonly<Record<string, Entry>>): string {
+function render(kernel: string, entries: Readonly<Record<string, Entry>>, worker: string): string {
   const lines = (base64: string): string => base64.replace(/.{1,120}/g, "$&\n");
   const list = Object.entries(entries).map(([name, { imports, packed }]) =>
     `  ${JSON.stringify(name)}: {\n    imports: ${JSON.stringify(imports)},\n    packed: \`\n${
@@ -65,6 +66,9 @@ export function entrySource(name: string): Promise<string> {
   return sources.entry(name);
 }
 
+/** Stage 1 of the BIOS for workers, a module. */
+export const workerSource: string = ${JSON.stringify(worker)};
+
 /** What an entry point imports of across: \`@x/across\` or \`@x/across/NAME\`. */
 export function entryImports(name: string): readonly string[] {
   return sources.imports(name);
@@ -73,14 +77,14 @@ export function entryImports(name: string): readonly string[] {
 }
 
 /** What stands for \`embedded.ts\` in a bundle, which cannot contain itself: there the sources come from whoever sent it. */
-const unembedded: Plugin = {
+const unembedded = (worker: string): Plugin => ({
   name: "unembedded",
   setup: ({ onLoad }) =>
     onLoad({ filter: /[\\/]bios[\\/]embedded\.ts$/ }, () => {
       const entries = [...ENTRIES.keys()].map((name) => [name, { imports: [], packed: "" }]);
-      return { contents: render("", Object.fromEntries(entries)), loader: "ts" };
+      return { contents: render("", Object.fromEntries(entries), worker), loader: "ts" };
     }),
-};
+});
 
 /** Keeps other entry points out of a bundle. */
 function separate(self: string): Plugin {
@@ -119,8 +123,8 @@ async function bundleKernel(shared: Shared): Promise<Bundle> {
 }
 
 /** An entry point without what is in the kernel, a module. */
-async function bundleEntry(file: string, shared: Shared): Promise<Bundle> {
-  return await bundle({ entryPoints: [file], format: "esm" }, [separate(file), unembedded, fromKernel(shared)]);
+async function bundleEntry(file: string, shared: Shared, worker: string): Promise<Bundle> {
+  return await bundle({ entryPoints: [file], format: "esm" }, [separate(file), unembedded(worker), fromKernel(shared)]);
 }
 
 /** Refuses to have a module with a state of its own in two bundles. */
@@ -148,9 +152,10 @@ function importsOf({ metafile }: Bundle): string[] {
 async function generate(): Promise<{ text: string; sizes: string }> {
   const nothing: Shared = new Map();
   const files = new Set(Object.keys((await bundleKernel(nothing)).metafile.inputs));
+  const { text: worker } = await bundle({ entryPoints: [WORKER], format: "esm" }, []);
   const users = new Set<string>();
   for (const file of ENTRIES.values()) {
-    for (const input of Object.keys((await bundleEntry(file, nothing)).metafile.inputs)) users.add(input);
+    for (const input of Object.keys((await bundleEntry(file, nothing, worker)).metafile.inputs)) users.add(input);
   }
   const shared = await findShared(users, files);
 
@@ -161,7 +166,7 @@ async function generate(): Promise<{ text: string; sizes: string }> {
     return packed.toBase64();
   };
   const bundles = new Map<string, Bundle>();
-  for (const [name, file] of ENTRIES) bundles.set(name, await bundleEntry(file, shared));
+  for (const [name, file] of ENTRIES) bundles.set(name, await bundleEntry(file, shared, worker));
   checkOwners(bundles);
   const kernel = await bundleKernel(shared);
   const packed = await note("kernel", kernel);
@@ -173,7 +178,8 @@ async function generate(): Promise<{ text: string; sizes: string }> {
       sizes.push(`${String(bytesInOutput).padStart(7)} ${file}`);
     }
   }
-  return { text: render(packed, entries), sizes: sizes.join("\n") };
+  sizes.push(`worker: ${worker.length} bytes`);
+  return { text: render(packed, entries, worker), sizes: sizes.join("\n") };
 }
 
 try {

@@ -16,9 +16,9 @@ import type { Wire } from "./wire.ts";
 /** The descriptors of a wire. */
 export interface Descriptors {
   /** What is read; 0, that is stdin, when absent. */
-  readonly input?: number;
+  readonly input?: number | undefined;
   /** What is written; 1, that is stdout, when absent. */
-  readonly output?: number;
+  readonly output?: number | undefined;
 }
 
 /** A wire that a second thread can write to as well. */

@@ -9,18 +9,19 @@ import { build, stop } from "esbuild";
 import { condition, descendants } from "./leaks.ts";
 
 /**
- * Bundles a program of `tests/fixtures/`. To be called outside of tests, as esbuild keeps a process for some time.
+ * Bundles a program. To be called outside of tests, as esbuild keeps a process for some time.
  *
  * @param name Its file, without the extension.
+ * @param folder Where that is, from `tests/` on.
  * @returns the path of the bundle, which is there until this process ends
  */
-export async function bundled(name: string): Promise<string> {
-  const folder = await Deno.makeTempDir({ prefix: "across-test-" });
-  addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
-  const outfile = join(folder, `${name}.mjs`);
+export async function bundled(name: string, folder = "fixtures"): Promise<string> {
+  const target = await Deno.makeTempDir({ prefix: "across-test-" });
+  addEventListener("unload", () => Deno.removeSync(target, { recursive: true }));
+  const outfile = join(target, `${name}.mjs`);
   try {
     await build({
-      entryPoints: [new URL(`../fixtures/${name}.ts`, import.meta.url).pathname],
+      entryPoints: [new URL(`../${folder}/${name}.ts`, import.meta.url).pathname],
       outfile,
       bundle: true,
       format: "esm",
