@@ -293,7 +293,7 @@ Deno.test("names of Object.prototype that an exposed class has of its own are or
   restricted(async (client) => {
     type Api = { account: { hasOwnProperty(): Promise<boolean>; balance: number } };
     const root = client.root<Api>();
-    // deno-lint-ignore no-prototype-builtins -- a method of our own
+    // deno-lint-ignore no-prototype-builtins -- that it is the object's own is what is tested
     assertEquals(await root.account.hasOwnProperty(), true);
     assertEquals(await has(root.account as never, "balance" as never), true);
     assertEquals(await has(root.account as never, "nothing" as never), false);

@@ -7,7 +7,7 @@ import type { Side } from "../protocol/proof.ts";
 import { provedWire } from "../transports/proof.ts";
 import { pipesWire } from "../transports/web_streams.ts";
 import { assertRejects } from "./support/assert_rejects.ts";
-import { condition, noLeaks } from "./support/leaks.ts";
+import { condition } from "./support/leaks.ts";
 import { pair, pipes } from "./support/pair.ts";
 import { answer, bytes, challenge, DIALS, EITHER, LISTENS, RawEnd, SUPERBLOCK } from "./support/prover.ts";
 import type { Inbox } from "./support/wires.ts";
@@ -353,65 +353,3 @@ Deno.test("answers are compared in full, wherever they differ", () => {
   assert(!equalBytes(new Uint8Array(32), new Uint8Array(31)));
   assert(!equalBytes(new Uint8Array(0), new Uint8Array(1)));
 });
-
-Deno.test(
-  "a child that has across proves itself to who started it, and one with another secret does not get a call",
-  noLeaks(async () => {
-    const peer = new URL("./fixtures/trust/secret_peer.ts", import.meta.url).pathname;
-    const command = (secret: string) => [Deno.execPath(), "run", "-A", peer, secret];
-    const conn = Connection.fromCommand(command(SECRET), { secret: SECRET });
-    assertEquals(await conn.call(() => 42), 42);
-    await conn.close();
-    const wrong = Connection.fromCommand(command("another"), { secret: SECRET, stderr: "null" });
-    // Who is to answer first is the one that dialled, so it is the child that finds out.
-    await assertRejects(() => wrong.ready(), Error, "before the handshake");
-    await wrong.close();
-  }),
-);
-
-/** Listens for one connection, the way that somebody does who needs no server of ours. */
-async function accepting(
-  listener: Deno.Listener,
-  dial: (secret: string) => Connection,
-): Promise<void> {
-  for (const secret of [SECRET, "another"]) {
-    const accepted = listener.accept().then((socket) => Connection.fromSocket(socket, { secret: SECRET }));
-    const conn = dial(secret);
-    const server = await accepted;
-    if (secret === SECRET) assertEquals(await conn.call(() => 42), 42);
-    else {
-      await assertRejects(() => conn.ready(), ProtocolError, "it left before the proof was complete");
-      await assertRejects(() => server.ready(), ProtocolError, "it does not know the secret");
-    }
-    await conn.close();
-    await server.close().catch(() => {});
-  }
-  listener.close();
-}
-
-Deno.test(
-  "a secret over TCP",
-  noLeaks(() => {
-    const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-    return accepting(listener, (secret) => Connection.fromTcp("127.0.0.1", listener.addr.port, { secret }));
-  }),
-);
-
-Deno.test(
-  "a secret over a Unix socket",
-  noLeaks(async () => {
-    const folder = await Deno.makeTempDir();
-    const path = `${folder}/socket`;
-    await accepting(Deno.listen({ transport: "unix", path }), (secret) => Connection.fromUnix(path, { secret }));
-    await Deno.remove(folder, { recursive: true });
-  }),
-);
-
-Deno.test(
-  "a refused connection to a server with a secret has the system's reason",
-  noLeaks(async () => {
-    const conn = Connection.fromUnix("/nowhere/at-all", { secret: SECRET });
-    await assertRejects(() => conn.ready(), Deno.errors.NotFound, "/nowhere/at-all");
-    await conn.close();
-  }),
-);
