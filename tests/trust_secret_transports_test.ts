@@ -4,6 +4,7 @@ import { assertEquals } from "@std/assert";
 import { Connection, ProtocolError } from "../mod.ts";
 import { assertRejects } from "./support/assert_rejects.ts";
 import { noLeaks } from "./support/leaks.ts";
+import { bytes, challenge, DIALS, LISTENS, SUPERBLOCK } from "./support/prover.ts";
 
 const SECRET = "correct horse battery staple";
 
@@ -66,5 +67,64 @@ Deno.test(
     const conn = Connection.fromUnix("/nowhere/at-all", { secret: SECRET });
     await assertRejects(() => conn.ready(), Deno.errors.NotFound, "/nowhere/at-all");
     await conn.close();
+  }),
+);
+
+/** A WebSocket server, and what it makes of each socket. */
+function webSocketServer(accept: (socket: WebSocket) => void): Deno.HttpServer<Deno.NetAddr> {
+  return Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, (request) => {
+    const { socket, response } = Deno.upgradeWebSocket(request, { idleTimeout: 0 });
+    accept(socket);
+    return response;
+  });
+}
+
+Deno.test(
+  "a secret over WebSockets, whether the client passes an address or a socket",
+  noLeaks(async () => {
+    const accepted: Connection[] = [];
+    const server = webSocketServer((socket) =>
+      accepted.push(Connection.fromWebSocket(socket, { secret: SECRET, expose: { answer: 42 } }))
+    );
+    const url = `ws://127.0.0.1:${server.addr.port}`;
+    for (const dial of [() => url, () => new WebSocket(url)]) {
+      const conn = Connection.fromWebSocket(dial(), { secret: SECRET });
+      assertEquals(await conn.root<{ answer: number }>().answer, 42);
+      await conn.close();
+    }
+    for (const options of [{}, { secret: "another" }]) {
+      const conn = Connection.fromWebSocket(url, options);
+      await assertRejects(() => conn.ready(), Error);
+      await conn.close();
+    }
+    for (const conn of accepted.slice(0, 2)) await conn.close();
+    for (const conn of accepted.slice(2)) {
+      await assertRejects(() => conn.ready(), ProtocolError, "Cannot authenticate the peer");
+      await conn.close();
+    }
+    await server.shutdown();
+  }),
+);
+
+Deno.test(
+  "before the proof a WebSocket carries nothing but the challenge",
+  noLeaks(async () => {
+    const accepted: Connection[] = [];
+    const server = webSocketServer((socket) =>
+      accepted.push(Connection.fromWebSocket(socket, { secret: SECRET, expose: { answer: 42 } }))
+    );
+    const socket = new WebSocket(`ws://127.0.0.1:${server.addr.port}`);
+    socket.binaryType = "arraybuffer";
+    const seen: number[] = [];
+    const closed = new Promise((resolve) => socket.onclose = resolve);
+    socket.onmessage = ({ data }) => seen.push(...new Uint8Array(data));
+    await new Promise((resolve) => socket.onopen = resolve);
+    socket.send(bytes(challenge(DIALS), new Uint8Array(32), SUPERBLOCK));
+    await closed;
+    assertEquals(seen.length, 48);
+    assertEquals(seen.slice(0, 16), [...challenge(LISTENS).subarray(0, 16)]);
+    await assertRejects(() => accepted[0]!.ready(), ProtocolError, "Cannot authenticate the peer");
+    await accepted[0]!.close();
+    await server.shutdown();
   }),
 );

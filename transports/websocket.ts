@@ -174,5 +174,6 @@ export function webSocketWire(socket: string | URL | WebSocketLike): Wire {
   if (typeof used?.send !== "function" || typeof used.addEventListener !== "function") {
     throw new TypeError("Cannot connect over what is not a WebSocket: pass an address, or a WebSocket");
   }
-  return messageWire((incoming) => channelOf(used, new URL(used.url || "ws:unknown"), incoming));
+  const wire = messageWire((incoming) => channelOf(used, new URL(used.url || "ws:unknown"), incoming));
+  return { ...wire, accepted: !used.url };
 }
