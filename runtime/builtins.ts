@@ -5,6 +5,7 @@
  */
 
 import { deno, nodeProcess, runtime } from "./host.ts";
+import { nodeIsWanted } from "./node_guard.ts";
 
 /** What is used of Node's, Bun's and Deno's `process`. */
 interface Host {
@@ -60,4 +61,7 @@ export function* newModules(fn: object): Generator<readonly [name: string, expor
 }
 
 /** Imports a built-in module; rejects where there is none of that name. */
-export const importBuiltin = (name: string): Promise<object> => import(name);
+export function importBuiltin(name: string): Promise<object> {
+  nodeIsWanted();
+  return import(name);
+}

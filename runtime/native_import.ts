@@ -5,6 +5,7 @@
  */
 
 import { deno, runtime } from "./host.ts";
+import { nodeIsWanted } from "./node_guard.ts";
 import { workingDirectory, workingDirectoryUrl } from "./files.ts";
 
 /** What is used of Bun. */
@@ -21,6 +22,7 @@ export const isName = (specifier: string): boolean => !/^(?:\.{0,2}\/|[a-z][a-z\
 /** The specifier to use here. Relative ones are relative to the working directory. */
 export function nativeSpecifier(specifier: string): string {
   if (/^\.{0,2}\//.test(specifier)) return new URL(specifier, workingDirectoryUrl()).href;
+  if (/^n(?:ode|pm):/.test(specifier)) nodeIsWanted();
   if (!deno) specifier = specifier.replace(NPM, "$1$2");
   if (runtime !== "bun" || !isName(specifier)) return specifier;
   try {

@@ -51,14 +51,21 @@ function wrap(module: Functions, names: string, change: (args: unknown[]) => voi
   }
 }
 
-let guarded = false;
+let pending = false;
 
-/**
- * Keeps Node's modules off stdin and stdout. In Deno this loads them, so there it waits until somebody asks for one of them.
- */
+/** Has Node's modules guarded as soon as somebody asks for one: in Deno this loads them, which takes too long to do it for nothing. */
+export function guardNodeLater(): void {
+  pending = true;
+}
+
+/** To be called before one of Node's modules, or a package that may use them, is imported for the program. */
+export function nodeIsWanted(): void {
+  if (pending) guardNode();
+  pending = false;
+}
+
+/** Keeps Node's modules off stdin and stdout. To be called once. */
 export function guardNode(): void {
-  if (guarded) return;
-  guarded = true;
   const process = (globalThis as unknown as { process: Process }).process;
   const load = <T>(name: string) => process.getBuiltinModule?.(name) as T;
   const fs = load<Functions | undefined>("node:fs");
@@ -75,10 +82,14 @@ export function guardNode(): void {
   const children = load<Functions>("node:child_process");
   type Spawner = { ChildProcess?: { prototype: Functions } };
   const { ChildProcess } = children as Spawner;
-  if (ChildProcess?.prototype.spawn) {
-    wrap(ChildProcess.prototype, "spawn", (args) => args[0] = options(args[0]));
-  }
-  wrap(children, "spawnSync execSync execFileSync", (args) => args.forEach((arg, i) => args[i] = options(arg)));
+  // Deno's works otherwise.
+  const method = !deno && ChildProcess?.prototype.spawn;
+  if (method) wrap(ChildProcess!.prototype, "spawn", (args) => args[0] = options(args[0]));
+  wrap(
+    children,
+    `${method ? "" : "spawn "}spawnSync execSync execFileSync`,
+    (args) => args.forEach((arg, i) => args[i] = options(arg)),
+  );
   if (!deno) {
     type Stream = { Readable: { from(list: unknown[]): object } };
     let stdin: object | undefined;

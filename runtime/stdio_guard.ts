@@ -7,7 +7,7 @@
  */
 
 import { bun, deno, writeStderr } from "./host.ts";
-import { guardNode, redirect } from "./node_guard.ts";
+import { guardNode, guardNodeLater, redirect } from "./node_guard.ts";
 
 /** Gives an object other properties, also where it has accessors for them. */
 function patch(target: object, values: object): void {
@@ -136,6 +136,8 @@ export function guardStdio(): void {
   if (deno) {
     guardConsole();
     guardDeno(deno);
+    // Before 2.8, which has this function, Node's modules start children by what was guarded above, and files are out of reach.
+    if ("spawn" in deno) guardNodeLater();
   } else {
     if (bun) {
       guardConsole();
