@@ -17,10 +17,11 @@ const MOVED = "4 3 4<&0 0</dev/null 3>&1 1>&2";
 const PIPES = "[ -p /dev/fd/0 ]&&[ -p /dev/fd/1 ]";
 
 /**
- * Has the program killed when the process dies that started it, where the system can do that. A watchdog in the process sees to it, too
+ * Begins the command that has the program killed when the process dies that started it, where the system can do that. Behind ssh that is the
+ * process of `sshd` which ends with the connection. A watchdog in the process sees to it, too
  * (`runtime/watchdog.ts`), but it is up only after the first call, which may never end.
  */
-const MORTAL = `k="setpriv --pdeathsig KILL";$k true 2>/dev/null&&set -- $k "$@"`;
+const MORTAL = `k="setpriv --pdeathsig KILL";$k true 2>/dev/null||k=`;
 
 /** How Bun is started: without the `bunfig.toml` of a folder that it happens to be in. */
 const BUN_FLAGS = ["--config=/dev/null"];
@@ -46,8 +47,8 @@ export function interpreterArgs(kind: Kind, flags: readonly string[]): string[] 
  * @param kind What the command is. In Deno's sandbox moved descriptors could not be opened.
  */
 export function prologue(kind: Kind): string {
-  const moved = `exec "$@" ${MOVED}`;
-  return `${MORTAL};${kind === "deno" ? `${PIPES}&&${moved};exec "$@"` : moved}`;
+  const moved = `exec $k "$@" ${MOVED}`;
+  return `${MORTAL};${kind === "deno" ? `${PIPES}&&${moved};exec $k "$@"` : moved}`;
 }
 
 /**
@@ -120,16 +121,16 @@ export function discovery({ path, kinds, flags, before = "" }: Search): string {
     const words = interpreterArgs(kind, flags).map((arg) => {
       return arg.endsWith(STAGE_1) ? `"${arg.slice(0, -STAGE_1.length)}$s"` : quote(arg);
     });
-    const unmoved = `exec ${before}"$p" "$@"`;
+    const unmoved = `exec $k ${before}"$p" "$@"`;
     const rest = kind !== "deno" ? "" : sandboxed ? `;${unmoved}` : `;${PIPES}||${unmoved}`;
     return `${versions})set -- ${words.join(" ")}${rest};;`;
   }).join("");
   // Old and broken ones, such as the shims of version managers that have no version, are passed over. They must not read
   // from the wire.
   const attempt =
-    `case $("$p" --version </dev/null 2>/dev/null) in ${cases}*)continue;;esac;exec ${before}"$p" "$@" ${MOVED};`;
+    `case $("$p" --version </dev/null 2>/dev/null) in ${cases}*)continue;;esac;exec $k ${before}"$p" "$@" ${MOVED};`;
   if (path !== undefined) {
-    return `s=$1;for p in ${quote(path)};do ${attempt}done;` +
+    return `s=$1;${MORTAL};for p in ${quote(path)};do ${attempt}done;` +
       `echo "across: Cannot use $p: it is not one of ${names}, or does not run" >&2;exit 127`;
   }
   const globs = PLACES.filter((place) => place.includes("*"));
@@ -137,7 +138,7 @@ export function discovery({ path, kinds, flags, before = "" }: Search): string {
     place.replace(/^~/, "$HOME").split(/(v\[.*\*)/).map((part, odd) => odd % 2 ? part : `"${part}"`).join("");
   const newest = globs.map((place, index) => `for p in ${expand(place)};do g${index}=$p;done;`).join("");
   const places = PLACES.map((place) => place.includes("*") ? `"$g${globs.indexOf(place)}"` : expand(place)).join(" ");
-  return `s=$1;${newest}set -- "" ${places};l="$*";` +
+  return `s=$1;${MORTAL};${newest}set -- "" ${places};l="$*";` +
     `for d;do for p in ${
       wanted.map(([kind]) => kind).join(" ")
     };do p=\${d:+$d/}$p;command -v "$p" >/dev/null 2>&1||continue;${attempt}done;done;` +

@@ -107,7 +107,7 @@ await testEachRuntime(
               for (const end = performance.now() + ms; performance.now() < end;);
               return new Uint8Array(size);
             },
-            90 + i,
+            400 + 20 * i,
             size,
           ),
           conn.call((it: string) => it, "x".repeat(i)),

@@ -233,3 +233,44 @@ testWithSshd("the far side of ssh ends with the client that is killed", { shell:
   await conn.close();
   await condition(() => !isAlive(pid), "the remote end is gone", 1_500);
 });
+
+testWithSshd(
+  "a first call that never ends does not outlive the client that is killed",
+  { shell: "sh" },
+  async (sshd) => {
+    const folder = await Deno.makeTempDir();
+    for (const name of ["deno", "node", "bun"] as const) {
+      const file = `${folder}/${name}`;
+      const conn = connect(sshd, { runtime: (await runtime(name)).path, stderr: "null" });
+      const call = conn.call((file: string) => {
+        const { Deno, process } = globalThis as unknown as {
+          Deno?: { pid: number; writeTextFileSync(path: string, text: string): void };
+          process: {
+            pid: number;
+            getBuiltinModule(name: string): { writeFileSync(path: string, text: string): void };
+          };
+        };
+        if (Deno) Deno.writeTextFileSync(file, `${Deno.pid} `);
+        else process.getBuiltinModule("node:fs").writeFileSync(file, `${process.pid} `);
+        for (;;);
+      }, file);
+      const rejected = assertRejects(() => call, DisconnectError, "cancelled");
+      const pid = await condition(
+        async () => {
+          const text = await Deno.readTextFile(file);
+          return text.endsWith(" ") && Number(text);
+        },
+        "the call runs",
+        30_000,
+      );
+      try {
+        conn.cancel();
+        await Promise.all([rejected, conn.close()]);
+        await condition(() => !isAlive(pid), `${name} is gone`, 5_000);
+      } finally {
+        if (isAlive(pid)) Deno.kill(pid, "SIGKILL");
+      }
+    }
+    await Deno.remove(folder, { recursive: true });
+  },
+);
