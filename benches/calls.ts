@@ -1,7 +1,7 @@
 /**
  * Calls over stdio to a child, next to what one would write by hand: calls in turn, many in flight, callbacks, and bytes; on Deno (both sides) and, where
  * it is found, on Node (both sides). All in one run, in turns; what is done one call after the other is pinned to one core where `taskset` is there,
- * since otherwise one measures mostly how the system wakes up cores.
+ * since otherwise one measures mostly how the system wakes up cores. Libraries are compared by `peers/main.ts`.
  *
  *   deno run -A benches/calls.ts [--quick] [--json] [--node PROGRAM]
  *
@@ -15,30 +15,18 @@
 import { parseArgs } from "@std/cli";
 import { fromFileUrl, join } from "@std/path";
 import { build, stop } from "esbuild";
-import { findInterpreters } from "../scripts/find_interpreters.ts";
 import type { Rates } from "./support/rounds.ts";
 import { median, ratio } from "./support/rounds.ts";
+import { figures, findNode, ownRuntime, pinning } from "./support/runtimes.ts";
 
 const { quick, json, node: wanted } = parseArgs(Deno.args, { boolean: ["quick", "json"], string: ["node"] });
 const PARENT = fromFileUrl(new URL("./support/calls_parent.ts", import.meta.url));
-const CORE = "0";
-
-/** Whether we can have programs run on one core. */
-async function canPin(): Promise<boolean> {
-  try {
-    return (await new Deno.Command("taskset", { args: ["-c", CORE, "true"] }).output()).success;
-  } catch {
-    return false;
-  }
-}
-
-/** Runs a program of this bench and reads its figures. */
-async function run(command: readonly string[]): Promise<Record<string, Rates>> {
-  const [program = "", ...args] = command;
-  const { success, stdout } = await new Deno.Command(program, { args, stderr: "inherit" }).output();
-  if (!success) throw new Error(`"${command.join(" ")}" failed`);
-  return JSON.parse(new TextDecoder().decode(stdout));
-}
+const COLUMNS: readonly (readonly [title: string, contender: string])[] = [
+  ["JSON", "raw JSON"],
+  ["fork", "fork IPC"],
+  ["raw", "raw"],
+  ["whole", "whole"],
+];
 
 /** What it was measured on, and what came out. */
 interface Table {
@@ -46,10 +34,12 @@ interface Table {
   readonly rows: Record<string, Rates>;
 }
 
-async function measure(title: string, command: readonly string[], pinned: boolean): Promise<Table> {
+const pin = await pinning();
+
+async function measure(title: string, command: readonly string[]): Promise<Table> {
   const args = quick ? ["quick"] : [];
-  const alone = [...(pinned ? ["taskset", "-c", CORE] : []), ...command, "alone", ...args];
-  return { title, rows: { ...await run(alone), ...await run([...command, "together", ...args]) } };
+  const alone = await figures<Table["rows"]>([...pin ?? [], ...command, "alone", ...args]);
+  return { title, rows: { ...alone, ...await figures<Table["rows"]>([...command, "together", ...args]) } };
 }
 
 const figure = (rates: Rates, name: string, bytes: boolean): string =>
@@ -58,12 +48,12 @@ const figure = (rates: Rates, name: string, bytes: boolean): string =>
 const quotient = (rates: Rates, name: string): string => ratio(rates, "across", name)?.toFixed(2) ?? "-";
 
 function print({ title, rows }: Table): void {
-  const lines: string[][] = [[title, "", "across", "JSON", "fork", "raw", "whole", "/JSON", "/fork", "/raw", "/whole"]];
+  const titles = COLUMNS.map(([title]) => title);
+  const lines: string[][] = [[title, "", "across", ...titles, ...titles.map((title) => `/${title}`)]];
   for (const [name, rates] of Object.entries(rows)) {
     const bytes = "raw" in rates;
-    const figures = ["across", "JSON", "fork", "raw", "whole"].map((name) => figure(rates, name, bytes));
-    const ratios = ["JSON", "fork", "raw", "whole"].map((name) => quotient(rates, name));
-    lines.push([name, bytes ? "MB/s" : "k/s", ...figures, ...ratios]);
+    const absolute = ["across", ...COLUMNS.map(([, name]) => name)].map((name) => figure(rates, name, bytes));
+    lines.push([name, bytes ? "MB/s" : "k/s", ...absolute, ...COLUMNS.map(([, name]) => quotient(rates, name))]);
   }
   for (const [first = "", ...rest] of lines) {
     console.log(first.padEnd(22) + rest.map((cell) => cell.padStart(8)).join(""));
@@ -79,25 +69,19 @@ async function bundleParent(folder: string): Promise<string> {
   return outfile;
 }
 
-const pinned = await canPin();
-const tables = [
-  await measure(`Deno ${Deno.version.deno}`, [Deno.execPath(), "run", "-A", PARENT], pinned),
-];
-const nodes = (await findInterpreters()).filter(({ label }) => label.startsWith("node "));
-const node = wanted
-  ? { label: wanted, path: wanted }
-  : nodes.find(({ label }) => label.startsWith("node 24.")) ?? nodes.at(-1);
+const tables = [await measure(ownRuntime.title, [...ownRuntime.command, PARENT])];
+const node = await findNode(wanted);
 if (node) {
   const folder = await Deno.makeTempDir();
   try {
-    tables.push(await measure(node.label.replace("n", "N"), [node.path, await bundleParent(folder)], pinned));
+    tables.push(await measure(node.title, [...node.command, await bundleParent(folder)]));
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
 }
 if (json) console.log(JSON.stringify(tables));
 else {
-  if (!pinned) console.log("Not pinned to one core, as there is no taskset\n");
+  if (!pin) console.log("Not pinned to one core, as there is no taskset\n");
   tables.forEach(print);
   if (!node) console.log("Without Node, which was not found");
 }
