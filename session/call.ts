@@ -6,7 +6,6 @@
 
 import { OperationError } from "../protocol/errors.ts";
 import type { LargeMessage } from "../protocol/outbox.ts";
-import type { Deferred } from "./waiting.ts";
 import { deferred, ignore } from "./waiting.ts";
 
 /** What limits calls: further operations on their results go through it, too. */
@@ -30,9 +29,10 @@ export class Call {
   readonly id: number;
   /** Settles with the answer. Rejections count as handled when the call became the base or an argument of another. */
   readonly promise: Promise<unknown>;
+  #resolve!: (value: unknown) => void;
+  #reject!: (error: unknown) => void;
   /** What keeps its base alive while the request may still be on its way, and helps error messages. */
   readonly context: unknown;
-  readonly #settle: Deferred<unknown> = deferred();
   /** Whether a reference to the result is wanted instead of its value. */
   reference: boolean;
   /** Whether someone asked for the result. */
@@ -67,19 +67,22 @@ export class Call {
     this.id = id;
     this.reference = reference;
     this.context = context;
-    this.promise = this.#settle.promise;
+    this.promise = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
   }
 
   /** Settles it with a value. */
   resolve(value: unknown): void {
     this.limit?.end();
-    this.#settle.resolve(value);
+    this.#resolve(value);
   }
 
   /** Settles it with an error. */
   reject(error: unknown): void {
     this.limit?.end();
-    this.#settle.reject(error);
+    this.#reject(error);
   }
 
   /**
@@ -103,7 +106,7 @@ export class Call {
   fail(error: unknown): this {
     this.failure = { error };
     this.sent = true;
-    this.#settle.reject(error);
+    this.#reject(error);
     return this;
   }
 

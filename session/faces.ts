@@ -101,8 +101,9 @@ export abstract class Face implements ProxyHandler<object> {
     if (typeof key === "string") {
       switch (key) {
         case "then":
-          if (!(this instanceof RemoteFace)) return this.#then;
-          return;
+          if (this instanceof RemoteFace) return;
+          return (resolved?: (value: unknown) => unknown, rejected?: (error: unknown) => unknown) =>
+            this.promise()!.then(resolved, rejected);
         case "catch":
         case "finally":
           // deno-lint-ignore no-explicit-any -- `then`, `catch` and `finally` take what a promise's own do
@@ -140,9 +141,6 @@ export abstract class Face implements ProxyHandler<object> {
     }
     return Reflect.get(target, key);
   }
-
-  readonly #then = (resolved?: (value: unknown) => unknown, rejected?: (error: unknown) => unknown): Promise<unknown> =>
-    this.promise()!.then(resolved, rejected);
 
   async #dispose(proxy: unknown): Promise<void> {
     try {
