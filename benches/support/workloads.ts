@@ -17,12 +17,18 @@ export interface Started extends Peer {
   readonly contender: Peers;
 }
 
+/** Milliseconds that each is used before anything is measured: what is compiled and started only once is none of a bench's business. */
+const WARM_UP = 300;
+
 /** Starts the other sides of those who can. */
 export async function startAll(contenders: readonly Peers[], latency = 0): Promise<Started[]> {
   const started: Started[] = [];
   for (const contender of contenders) {
     const peer = await contender.start(latency);
     if (peer) started.push({ ...peer, contender });
+  }
+  for (const peer of started) {
+    for (const end = performance.now() + WARM_UP; performance.now() < end;) await inFlight(16)(peer, 16);
   }
   return started;
 }
