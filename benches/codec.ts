@@ -40,7 +40,8 @@ async function peer(name: string): Promise<Loose> {
   try {
     if (args.includes("--peers")) {
       const { createRequire } = await import("node:module");
-      return createRequire(`${directory}/`)(name);
+      const { resolve } = await import("node:path");
+      return createRequire(`${resolve(directory!)}/`)(name);
     }
     return await import(deno ? `npm:${name}` : name);
   } catch (error) {

@@ -7,12 +7,14 @@
 import { selfCommand, startPipes } from "../support/pipes.ts";
 import type { Pipes } from "../support/pipes.ts";
 
-/** The memory of a process, or of a thread. */
+/** What a process, or a thread, has used. */
 export interface Usage {
   /** Bytes of its heap that are in use, and of buffers, after a garbage collection. */
   readonly heap: number;
   /** Bytes of all its memory before that. */
   readonly rss: number;
+  /** Processor time of the whole process so far, in microseconds: before the garbage collection, and after. */
+  readonly spent: readonly [before: number, after: number];
 }
 
 /** The other side, as it is seen from here. */
@@ -23,7 +25,7 @@ export interface Peer {
   callBack(count: number): Promise<unknown>;
   /** Three calls, each of which takes the result of the one before; the first takes the value. */
   chain(value: number): Promise<unknown>;
-  /** The memory of the other side. */
+  /** What the other side has used. */
   usage(): Promise<Usage>;
   close(): Promise<unknown>;
 }
@@ -55,14 +57,19 @@ export interface Service {
 /** What every other side does, whatever carries it. */
 export const service: Service = { echo: (value) => value, usage };
 
-/** The memory of this process or thread. Its text travels, so it uses nothing from around it. */
+/** What this process or thread has used. Its text travels, so it uses nothing from around it. */
 export async function usage(): Promise<Usage> {
-  const [{ memoryUsage }, v8, vm] = await Promise.all([
+  const [{ default: process }, v8, vm] = await Promise.all([
     import("node:process"),
     import("node:v8"),
     import("node:vm"),
   ]);
-  const { rss } = memoryUsage();
+  const spent = () => {
+    const { user, system } = process.cpuUsage();
+    return user + system;
+  };
+  const before = spent();
+  const { rss } = process.memoryUsage();
   v8.setFlagsFromString("--expose-gc");
   const gc = vm.runInNewContext("gc");
   // Finalizers run between turns, and free more.
@@ -70,8 +77,8 @@ export async function usage(): Promise<Usage> {
     gc();
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
-  const { heapUsed, external } = memoryUsage();
-  return { rss, heap: heapUsed + external };
+  const { heapUsed, external } = process.memoryUsage();
+  return { rss, heap: heapUsed + external, spent: [before, spent()] };
 }
 
 /** Calls so many times, one after the other. */

@@ -20,9 +20,10 @@ import { figures, findNode, ownRuntime, pinning } from "../support/runtimes.ts";
 
 const { quick, json, node: wanted } = parseArgs(Deno.args, { boolean: ["quick", "json"], string: ["node"] });
 const FOLDER = fromFileUrl(new URL("../../.cache/peers", import.meta.url));
-const MSGPACKR = "2.1.3";
-/** How often the memory of each is measured. */
-const MEMORY_ROUNDS = quick ? 1 : 3;
+/** What is not imported as `npm:` anywhere, see {@linkcode bundle}; the latter two are for `codec.ts`. */
+const PACKAGES = { "msgpackr": "2.1.3", "cbor-x": "1", "seroval": "1" };
+/** How often what each uses is measured. */
+const USE_ROUNDS = quick ? 1 : 3;
 
 type Rows = Record<string, Record<string, number[]>>;
 
@@ -47,6 +48,8 @@ const styleOf = (row: string): Style =>
     ? { unit: "MB/s", digits: 0 }
     : row.includes("steps")
     ? { unit: "ms", digits: 0, small: true }
+    : row.startsWith("time")
+    ? { unit: "µs", digits: 1, small: true }
     : row === "memory"
     ? { unit: "MiB", digits: 0, small: true }
     : row === "kept"
@@ -67,7 +70,7 @@ async function bundle(): Promise<string> {
   const program = fromFileUrl(new URL("./program.ts", import.meta.url));
   const outfile = join(FOLDER, "program.mjs");
   await Deno.mkdir(FOLDER, { recursive: true });
-  await Deno.writeTextFile(join(FOLDER, "package.json"), JSON.stringify({ dependencies: { msgpackr: MSGPACKR } }));
+  await Deno.writeTextFile(join(FOLDER, "package.json"), JSON.stringify({ dependencies: PACKAGES }));
   // Keeps Deno from taking the project's own configuration for this folder's.
   await Deno.writeTextFile(join(FOLDER, "deno.json"), JSON.stringify({ nodeModulesDir: "manual", lock: false }));
   await run([Deno.execPath(), "bundle", "--quiet", "--platform", "deno", "--output", outfile, program], ".");
@@ -89,9 +92,9 @@ async function measure({ title, command }: BenchRuntime, program: string): Promi
     ...await figures<Rows>([...base, "together", ...args]),
     ...await figures<Rows>([...base, "chain", ...args]),
   };
-  for (let round = 0; round < MEMORY_ROUNDS; round++) {
+  for (let round = 0; round < USE_ROUNDS; round++) {
     for (const name of names) {
-      for (const [row, rates] of Object.entries(await figures<Rows>([...base, "memory", name]))) {
+      for (const [row, rates] of Object.entries(await figures<Rows>([...pin ?? [], ...base, "use", name]))) {
         ((rows[row] ??= {})[name] ??= []).push(...rates[name]!);
       }
     }

@@ -1,6 +1,6 @@
 /**
  * What `main.ts` runs, bundled, under Deno and under Node: one process measures, and starts others of the same program to be the other sides. Its
- * arguments say what is to be done: `serve NAME`, `alone` (what is done one after the other), `together`, `chain`, `memory NAME`. The figures go to stdout
+ * arguments say what is to be done: `serve NAME`, `alone` (what is done one after the other), `together`, `chain`, `use NAME`. The figures go to stdout
  * as a line of JSON.
  *
  * @module
@@ -14,7 +14,7 @@ import { across } from "./across.ts";
 import { birpc } from "./birpc.ts";
 import { capnweb } from "./capnweb.ts";
 import { comlink, comlinkThread } from "./comlink.ts";
-import type { Contender } from "./contender.ts";
+import type { Contender, Usage } from "./contender.ts";
 import { usage } from "./contender.ts";
 import { fork } from "./fork.ts";
 import { rawJson } from "./raw_json.ts";
@@ -25,12 +25,12 @@ const CONTENDERS: readonly Contender[] = [across, rawJson, rawMsgpackr, fork, bi
 /** Milliseconds each way. */
 const LATENCY = 20;
 const MIB = 1 << 20;
-/** Calls whose memory is measured, and those before, which load and compile everything. */
-const CALLS = 100_000, FIRST_CALLS = 5_000;
+/** Calls whose memory is measured, those one after the other whose processor time is, and those before, which load and compile everything. */
+const CALLS = 100_000, IN_TURN = 20_000, FIRST_CALLS = 5_000;
 
 const [what, ...rest] = args;
 const quick = rest.includes("quick");
-const effort: Effort = quick ? { slice: 40, rounds: 3 } : { slice: 100, rounds: 7 };
+const effort: Effort = quick ? { slice: 40, rounds: 3 } : { slice: 80, rounds: 7 };
 
 async function alone(): Promise<Record<string, Rates>> {
   const peers = await startAll(CONTENDERS);
@@ -62,21 +62,34 @@ async function chain(): Promise<Record<string, Rates>> {
   return { [`3 steps, ${LATENCY} ms each way`]: Object.fromEntries(times) };
 }
 
-/** The memory of both sides after many calls, and how much more of their heaps is in use than before. MiB. */
-async function memory(name: string): Promise<Record<string, Rates>> {
+/**
+ * What both sides use, together: processor time for each call, in microseconds, which tells more than a clock does where others use the machine, too;
+ * memory after many calls, and how much more of their heaps is in use than before, in MiB.
+ */
+async function use(name: string): Promise<Record<string, Rates>> {
   const contender = CONTENDERS.find((it) => it.name === name)!;
   const [peer] = await startAll([contender]);
   if (!peer) return {};
+  // A thread's share is in what is told of the process.
+  const sides = async () => [await usage(), ...contender.thread ? [] : [await peer.usage()]];
+  const sum = (usages: readonly Usage[], of: (usage: Usage) => number) => usages.reduce((sum, it) => sum + of(it), 0);
+  const spent = (from: readonly Usage[], to: readonly Usage[], calls: number) =>
+    (sum(to, (it) => it.spent[0]) - sum(from, (it) => it.spent[1])) / calls;
   const run = inFlight(64);
   await run(peer, FIRST_CALLS);
-  const sides = async () => [await peer.usage(), await usage()] as const;
-  const before = await sides();
+  await inTurn(peer, FIRST_CALLS);
+  const first = await sides();
+  await inTurn(peer, IN_TURN);
+  const second = await sides();
   await run(peer, CALLS);
-  const [far, near] = await sides();
+  const third = await sides();
   await closeAll([peer]);
-  const rss = near.rss + (contender.thread ? 0 : far.rss);
-  const kept = far.heap + near.heap - before[0].heap - before[1].heap;
-  return { "memory": { [name]: [rss / MIB] }, "kept": { [name]: [kept / MIB] } };
+  return {
+    "time, 1 in flight": { [name]: [spent(first, second, IN_TURN)] },
+    "time, 64 in flight": { [name]: [spent(second, third, CALLS)] },
+    "memory": { [name]: [sum(third, (it) => it.rss) / MIB] },
+    "kept": { [name]: [(sum(third, (it) => it.heap) - sum(second, (it) => it.heap)) / MIB] },
+  };
 }
 
 if (!await serves(CONTENDERS, args)) {
@@ -88,7 +101,7 @@ if (!await serves(CONTENDERS, args)) {
     ? await together()
     : what === "chain"
     ? await chain()
-    : await memory(rest[0]!);
+    : await use(rest[0]!);
   console.log(JSON.stringify(results));
   // deno-lint-ignore no-explicit-any -- there is none in the types for Deno
   if (!(globalThis as any).Deno) (globalThis as any).process.exit();
