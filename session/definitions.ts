@@ -187,7 +187,14 @@ export class Definitions {
 
   /** The class that the peer defined under a number. */
   classById(number: number): abstract new (...args: never[]) => object {
-    const found = this.get(number);
+    let found;
+    try {
+      found = this.get(number);
+    } catch (error) {
+      if (error instanceof OperationError || error instanceof ProtocolError) throw error;
+      // Any other error would end the reading of the message, and what else comes with it would never be given back.
+      throw new OperationError(`Cannot load the class of an object: ${(error as Error).message}`, { cause: error });
+    }
     if (typeof found !== "function") throw new OperationError("Cannot find the class of an object");
     return found as unknown as abstract new (...args: never[]) => object;
   }

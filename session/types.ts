@@ -114,13 +114,11 @@ export type Returned<R> = Received<Awaited<R>>;
 export type Origin<R> = Awaited<R> extends infer V
   ? V extends { readonly [target]: infer U } ? U : V extends Reference<infer U> ? U : V
   : never;
-/** A function of the other side. */
-export interface RemoteFunction<F> {
+/** A proxy of a function of the other side. */
+export interface RemoteFunction<F> extends RemoteBase<F> {
   (
     ...args: F extends (...args: infer A) => unknown ? SendableAll<A> : never
   ): F extends (...args: never[]) => infer R ? RemotePromise<Returned<R>, Origin<R>> : never;
-  /** Exists in types only. */
-  readonly [target]: F;
 }
 /** A method of the other side. */
 export type Call<A extends readonly unknown[], R> = (...args: SendableAll<A>) => RemotePromise<Returned<R>, Origin<R>>;

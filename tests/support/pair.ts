@@ -76,6 +76,51 @@ export async function baseline(...connections: readonly Connection[]): Promise<v
   ).catch(() => assertEquals(left(), left().map(() => NOTHING)));
 }
 
+/**
+ * The same for a connection to a remote end, whose own tables are asked for: nothing runs there but the question, nothing is held on either side.
+ *
+ * @throws {Error} If something is left.
+ */
+export async function settled(connection: Connection): Promise<void> {
+  const counts = async () => {
+    const here = connection.status();
+    const there = await connection.execute<typeof here>(`
+      const { setFlagsFromString } = await import("node:v8"), { runInNewContext } = await import("node:vm");
+      if (globalThis.Bun) Bun.gc(true);
+      else setFlagsFromString("--expose-gc"), runInNewContext("gc")();
+      await new Promise((resolve) => setTimeout(resolve));
+      (await import("@x/across")).getConnection().status()`);
+    return [
+      [
+        here.callsInFlight,
+        here.callsRunning,
+        here.referencesHeld,
+        here.resultsHeld,
+        here.referencesGiven,
+        here.streamsOpen,
+      ],
+      [
+        there.callsInFlight,
+        there.callsRunning - 1,
+        there.referencesGiven,
+        there.resultsHeld,
+        there.referencesHeld,
+        there.streamsOpen,
+      ],
+    ];
+  };
+  let last: number[][] = [];
+  await condition(
+    async () => {
+      collectGarbage();
+      last = await counts();
+      return last.flat().every((count) => count === 0);
+    },
+    "both tables are empty",
+    10_000,
+  ).catch(() => assertEquals(last, [[0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0]]));
+}
+
 const NOTHING = {
   callsInFlight: 0,
   callsRunning: 0,
