@@ -27,7 +27,7 @@ import { Releases } from "./releases.ts";
 import { type SideContext, Signals } from "./signals.ts";
 import type { StreamPort } from "./streams.ts";
 
-const NOTHING: readonly string[] = [];
+const NOTHING: readonly never[] = [];
 const asItIs = (value: unknown): unknown => value;
 
 /** What references need of the rest of a session. */
@@ -112,7 +112,7 @@ export class References {
 
   /** What the message carries that was encoded last. */
   get carried(): readonly Carried[] {
-    return this.#written;
+    return this.#written.length > 0 ? this.#written : NOTHING; // the next message writes to an array that is empty
   }
 
   /** Operations whose results the message asks for that is being encoded, if any. */

@@ -180,3 +180,13 @@ Deno.test("getters that throw, deep in arguments and results, fail the one call 
     await assertRejects(async () => await there, RangeError, "there");
     assertEquals(await left.call(echo, 1), 1);
   }));
+
+Deno.test("a large call that is cancelled gives back no references of the call behind it", () =>
+  inPair(async ({ left }) => {
+    const controller = new AbortController();
+    const large = left.with({ signal: controller.signal }).call(echo, new Uint8Array(8 << 20));
+    const next = left.call(async (back: () => Promise<number>) => await back(), () => Promise.resolve(5));
+    controller.abort(new RangeError("enough"));
+    await assertRejects(async () => await large, RangeError, "enough");
+    assertEquals(await next, 5);
+  }));
