@@ -126,6 +126,40 @@ Deno.test(
 );
 
 Deno.test(
+  "fromWebSocket() does not accept calls unless it is told to, whether it dialled or accepted",
+  noLeaks(async () => {
+    const accepted: Connection[] = [];
+    let options: OptionsInit = { acceptCalls: true };
+    const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, (request) => {
+      const { socket, response } = Deno.upgradeWebSocket(request, { idleTimeout: 0 });
+      accepted.push(Connection.fromWebSocket(socket, options));
+      return response;
+    });
+    const url = `ws://127.0.0.1:${server.addr.port}`;
+    await checkDefault(false, (options) => Connection.fromWebSocket(url, options));
+    options = {};
+    const conn = Connection.fromWebSocket(url);
+    await assertRejects(() => conn.call(() => 42), OperationError, "acceptCalls");
+    await conn.close();
+    for (const it of accepted) await it.close();
+    await server.shutdown();
+  }),
+);
+
+Deno.test("fromPort() accepts calls unless it is told not to", async () => {
+  const others: Connection[] = [];
+  await checkDefault(true, (options) => {
+    const { port1, port2 } = new MessageChannel();
+    others.push(Connection.fromPort(port2));
+    return Connection.fromPort(port1, options);
+  });
+  for (const other of others) {
+    await other.wait();
+    await other.close();
+  }
+});
+
+Deno.test(
   "fromStdio() accepts calls unless it is told not to",
   noLeaks(async () => {
     const peer = new URL("./fixtures/remote/stdio_peer.ts", import.meta.url).pathname;
