@@ -138,7 +138,7 @@ export class Connection extends Calls implements AsyncDisposable {
    * @param socket Where to connect to, or a WebSocket: of the platform, of `Deno.upgradeWebSocket()`, or of the package `ws`.
    * @param options See {@linkcode OptionsInit}; `acceptCalls` is false by default, on both sides.
    * @throws {TypeError} If it is neither.
-   * @throws {SyntaxError} If the address is not one of a WebSocket.
+   * @throws {DOMException} If the address is not one of a WebSocket.
    */
   static fromWebSocket(socket: string | URL | WebSocketLike, options: OptionsInit = {}): Connection {
     return open(options, [], false, (wires) => wires.webSocket(socket));

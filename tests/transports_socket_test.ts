@@ -2,8 +2,12 @@
 // transports_conformance_test.ts.
 
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { Connection } from "../mod.ts";
+import { biosCommand, Connection } from "../mod.ts";
+import { bundled } from "./support/bundle.ts";
 import { noLeaks } from "./support/leaks.ts";
+import { onRemote } from "./support/remote.ts";
+import type { Runtime } from "./support/runtimes.ts";
+import { testEachRuntime } from "./support/runtimes.ts";
 
 const serve = async (listener: Deno.Listener): Promise<void> => {
   await Connection.fromSocket(await listener.accept()).wait();
@@ -97,4 +101,57 @@ Deno.test(
     await other.close();
     await new Promise((resolve) => server.close(resolve));
   }),
+);
+
+/** Accepts one after the other, as long as it listens. */
+async function serveAll(listener: Deno.Listener<Deno.Conn, Deno.Addr>): Promise<void> {
+  const ends: Promise<void>[] = [];
+  for await (const socket of listener) ends.push(Connection.fromSocket(socket).wait());
+  await Promise.all(ends);
+}
+
+await testEachRuntime(
+  "a booted end dials over TCP and to Unix sockets",
+  noLeaks(async ({ path: program }: Runtime) => {
+    const path = await Deno.makeTempFile();
+    await Deno.remove(path);
+    const tcp = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const unix = Deno.listen({ transport: "unix", path });
+    const serving = [serveAll(tcp), serveAll(unix)];
+    await onRemote(biosCommand({ runtime: program }), async (conn) => {
+      for (const dial of [`fromTcp("localhost", ${tcp.addr.port})`, `fromUnix(${JSON.stringify(path)})`]) {
+        const hop = `
+          const { Connection } = await import("@x/across");
+          const next = Connection.${dial};
+          const result = await next.call((n) => 2 * n, 21);
+          await next.close();
+          result`;
+        assertEquals(await conn.execute<number>(hop), 42);
+      }
+      const refused = `(await import("@x/across")).Connection.fromUnix("/nowhere/at-all").ready()`;
+      await assertRejects(async () => await conn.execute(refused), Error, "Cannot connect to /nowhere/at-all: ");
+    });
+    tcp.close();
+    unix.close();
+    await Promise.all(serving);
+    await Deno.remove(path).catch(() => {});
+  }),
+);
+
+const idle = await bundled("socket_idle");
+
+await testEachRuntime(
+  "an idle connection over TCP does not keep a program that dialled",
+  noLeaks(async ({ name, path }: Runtime) => {
+    const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const serving = serveAll(listener);
+    const { code, stdout, stderr } = await new Deno.Command(path, {
+      args: [...(name === "deno" ? ["run", "-A", "--no-config"] : []), idle, String(listener.addr.port)],
+      stdin: "null",
+    }).output();
+    assertEquals([code, new TextDecoder().decode(stdout).trim()], [0, "42"], new TextDecoder().decode(stderr));
+    listener.close();
+    await serving;
+  }),
+  ({ name, version }) => name !== "deno" || version.startsWith("2.9"),
 );

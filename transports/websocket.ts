@@ -163,7 +163,7 @@ function channelOf(socket: WebSocketLike & Terminable, address: URL, incoming: I
  * @param socket Where to connect to, or a WebSocket that is open, or about to be.
  * @returns the wire; `opened` rejects with the reason if the platform tells it
  * @throws {TypeError} when it is neither, or the platform has no WebSocket
- * @throws {SyntaxError} when the address is not one of a WebSocket
+ * @throws {DOMException} when the address is not one of a WebSocket
  */
 export function webSocketWire(socket: string | URL | WebSocketLike): Wire {
   const isAddress = typeof socket === "string" || socket instanceof URL;

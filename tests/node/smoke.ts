@@ -9,7 +9,8 @@ import type { AddressInfo, Socket } from "node:net";
 import { tmpdir } from "node:os";
 import process from "node:process";
 import { test } from "node:test";
-import { biosCommand, Connection, DisconnectError, getConnection, OperationError } from "../../mod.ts";
+import { Worker } from "node:worker_threads";
+import { biosCommand, Connection, DisconnectError, getConnection, OperationError, workerUrl } from "../../mod.ts";
 
 const fixture = process.env.ACROSS_FIXTURE ?? "";
 const deno = process.env.ACROSS_DENO ?? "";
@@ -122,6 +123,22 @@ test("the peer may not call back on its own", () =>
     assert.throws(() => getConnection(), Error);
     assert.equal(new OperationError("x").name, "OperationError");
   }));
+
+test("a worker that has nothing of its own is a far end", async () => {
+  const conn = Connection.fromPort(new Worker(workerUrl()), { acceptCalls: false });
+  const plain: Plain = await import(fixture);
+  await conn.export(fixture);
+  assert.deepEqual(await conn.call(plain.twice, [1, 2, 3]), [2, 4, 6]);
+  assert.equal(await conn.execute(`typeof (await import("@x/across")).Connection`), "function");
+  await assert.rejects(
+    settled(conn.call(plain.fail, "no")),
+    (error) => error instanceof RangeError && error.message === "no",
+  );
+  await conn.close();
+  const broken = Connection.fromPort(new Worker(new URL("data:text/javascript,throw new Error('no such luck')")));
+  await assert.rejects(broken.ready(), /The worker failed: .*no such luck/);
+  await broken.close();
+});
 
 for (const kind of ["TCP", "a Unix socket"]) {
   test(`fromSocket() is reached over ${kind}`, async () => {
