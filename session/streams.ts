@@ -39,7 +39,12 @@ export interface StreamContext {
   readonly link: Link;
   readonly decoder: Decoder;
   /** For messages that carry values. */
-  readonly references: { begin(): void; undo(): void; takeArriving(): Arriving | undefined };
+  readonly references: {
+    begin(): void;
+    undo(): void;
+    takeArriving(): Arriving | undefined;
+    discard(decode: () => unknown): void;
+  };
   /** Who and where the peer is, for stacks. */
   readonly peer: string;
   /** Whether instances of a class travel by its name, as the program exported it. */
@@ -76,7 +81,7 @@ export class Streams implements StreamPort, StreamHub {
   readonly #outgoing = new Map<number, Outgoing>();
   readonly #collected = new FinalizationRegistry<Incoming | Outgoing>((end) => {
     if (end instanceof Incoming) end.collected();
-    else end.fail(new Error("The stream was collected by garbage collection before it was closed"));
+    else end.fail(new Error("The stream was garbage-collected before it was closed"));
   });
   #last = 0;
   #over = false;
@@ -262,9 +267,14 @@ export class Streams implements StreamPort, StreamHub {
       const bytes = reader.raw(reader.end - reader.position);
       return incoming.take(incoming.dropping ? undefined : new Uint8Array(bytes), false, cost, unasked);
     }
+    const { decoder } = this.#context;
+    if (incoming.dropping) {
+      this.references.discard(() => decoder.value(reader));
+      return incoming.take(undefined, false, cost, unasked);
+    }
     let value: unknown;
     try {
-      value = this.#context.decoder.value(reader);
+      value = decoder.value(reader);
     } catch (error) {
       if (!(error instanceof OperationError)) throw error;
       this.references.takeArriving();

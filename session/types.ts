@@ -70,14 +70,17 @@ export type Received<T> = IsAny<T> extends true ? T : IsUnknown<T> extends true 
 : T extends AnyFunction ? RemoteFunction<T>
 : T extends PromiseLike<infer U> ? Promise<Received<U>>
 : T extends AsyncGenerator<infer Y, infer R, infer N> ? AsyncGenerator<Received<Y>, Received<R>, N>
-: T extends Generator<infer Y, infer R, infer N> ? AsyncGenerator<Received<Y>, Received<R>, N>
+: T extends Iterable<unknown> & Iterator<infer Y, infer R, infer N> ? AsyncGenerator<Received<Y>, Received<R>, N>
 : T extends Map<infer K, infer V> ? Map<Received<K>, Received<V>>
 : T extends Set<infer V> ? Set<Received<V>>
 : T extends readonly unknown[] ? { [K in keyof T]: Received<T[K]> }
 : T extends object ? (Holds<T> extends true ? { [K in keyof T]: Received<T[K]> } : T)
 : T;
-/** Whether an object type has fields that are {@linkcode Reference}s. */
-export type Holds<T> = true extends { [K in keyof T]-?: T[K] extends Reference<unknown> ? true : false }[keyof T] ? true
+/** What gives items one after the other, once. */
+export type Steps = Iterable<unknown> & Iterator<unknown, unknown, never>;
+/** Whether an object type has fields that are {@linkcode Reference}s, or iterators, which arrive asynchronous. */
+export type Holds<T> = true extends
+  { [K in keyof T]-?: T[K] extends Reference<unknown> | Steps ? true : false }[keyof T] ? true
   : false;
 
 /** What may be given where the other side wants a `T`. */

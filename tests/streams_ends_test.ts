@@ -7,9 +7,10 @@
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import { DisconnectError, getCallSignal, getConnection, OperationError } from "../mod.ts";
 import { assertRejects } from "./support/assert_rejects.ts";
+import { collectGarbage } from "./support/garbage.ts";
 import { condition } from "./support/leaks.ts";
 import { inPair, pair } from "./support/pair.ts";
-import { all, endless } from "./support/streams.ts";
+import { all, endless, pattern } from "./support/streams.ts";
 
 Deno.test("what a generator returns is the value of the last step", () =>
   inPair(async ({ left }) => {
@@ -286,4 +287,47 @@ Deno.test("the signal of a call is aborted when a generator is left that works o
     );
     assertEquals(log, [true, "AbortError"]);
     assertEquals([left.status().streamsOpen, right.status().streamsOpen], [0, 0]);
+  }));
+
+Deno.test("a call that is cancelled before it has left gives its streams back", () =>
+  inPair(async ({ left }) => {
+    const readable = ReadableStream.from([1, 2]), writable = new WritableStream();
+    const controller = new AbortController();
+    const call = left.with({ signal: controller.signal }).call(
+      (..._: unknown[]) => {},
+      pattern(50_000_000),
+      readable,
+      writable,
+    );
+    const failed = assertRejects(() => call, RangeError, "never mind");
+    controller.abort(new RangeError("never mind"));
+    await failed;
+    assertEquals([readable.locked, writable.locked, left.status().streamsOpen], [false, false, 0]);
+    assertEquals(await all(readable), [1, 2]);
+    assertEquals(await left.call(() => 1), 1);
+  }));
+
+Deno.test("a result that arrives when nobody waits any more is cancelled", () =>
+  inPair(async ({ left, right }) => {
+    const controller = new AbortController();
+    const { promise: gate, resolve: open } = Promise.withResolvers<void>();
+    const { promise: cancelled, resolve } = Promise.withResolvers<unknown>();
+    const call = left.with({ signal: controller.signal }).call(
+      async (make: () => Promise<ReadableStream>) => await make(),
+      async () => {
+        await gate;
+        return new ReadableStream({ cancel: resolve });
+      },
+    );
+    const failed = assertRejects(() => call, RangeError, "too late");
+    await left.call(() => {});
+    controller.abort(new RangeError("too late"));
+    await failed;
+    open();
+    await condition(async () => {
+      collectGarbage();
+      await new Promise((resolve) => setTimeout(resolve));
+      return left.status().streamsOpen + right.status().streamsOpen === 0;
+    }, "the stream is released");
+    await cancelled;
   }));
