@@ -203,6 +203,8 @@ async function stalled(conn: Connection): Promise<{ here: number; there: number;
       (globalThis as unknown as { Deno?: typeof Deno; process: typeof Deno }).Deno?.memoryUsage().rss ??
         (globalThis as unknown as { process: typeof Deno }).process.memoryUsage().rss
     );
+  // The first stream loads code.
+  for await (const _ of conn.call(() => ReadableStream.from([new Uint8Array(1 << 16)]) as unknown as Uint8Array[]));
   const before = { here: Deno.memoryUsage().rss, there: await there() };
   const { stream, produced } = await conn.call(() => {
     let n = 0;
