@@ -1,6 +1,6 @@
 /**
  * A soak: everything at once, at full speed, for a long time, against ends that a BIOS booted on Deno and on Node. Calls, callbacks, references,
- * chains, large values, failures, cancellations and connections that break off run side by side; answers are checked, and at the end both sides'
+ * chains, streams, large values, failures, cancellations and connections that break off run side by side; answers are checked, and at the end both sides'
  * tables must be empty and their memory must not have grown.
  *
  *   deno run -A scripts/soak.ts [--seconds 600] [--every 60] [--node PROGRAM]
@@ -97,6 +97,30 @@ const works: Record<string, Work> = {
     const balance = await conn.callRef(Account).add(round).add(1).balance;
     check(balance === round + 1, "chains");
     conn.call(echo, round); // never awaited
+  },
+
+  async streams(conn, round) {
+    const numbers = await conn.call(async function* (n: number) {
+      for (let i = 0; i < 200; i++) yield await Promise.resolve(n + i);
+    }, round);
+    let expected = round;
+    for await (const number of numbers) {
+      check(number === expected++, "streams");
+      if (round % 2 && expected === round + 50) break;
+    }
+    check(expected === round + (round % 2 ? 50 : 200), "the end of a stream");
+    const readable = new ReadableStream<Uint8Array>({
+      start(controller) {
+        for (let i = 0; i < 4; i++) controller.enqueue(bytes.subarray(0, 50_000));
+        controller.close();
+      },
+    });
+    const size = await conn.call(async (readable: ReadableStream<Uint8Array>) => {
+      let size = 0;
+      for await (const chunk of readable) size += chunk.length;
+      return size;
+    }, readable);
+    check(size === 200_000, "a stream of bytes");
   },
 
   async failures(conn, round) {

@@ -227,6 +227,7 @@ export class RawPeer {
    */
   async breaks(say: () => Promise<unknown>, message: string): Promise<void> {
     const { connection } = this;
+    const { calls } = this;
     const waiting = connection.root<Exposed>().ping(1) as Promise<unknown>;
     const told = assertRejects(
       async () => await waiting,
@@ -234,6 +235,7 @@ export class RawPeer {
       "Connection was aborted due to ProtocolError: ",
     );
     const before = connection.wait();
+    await this.called(calls);
     // Once it has ended, nothing can be written to it.
     await say().catch(() => {});
     await condition(() => !connection.isConnected(), "the connection ends");
