@@ -2,9 +2,13 @@
 // node/smoke.ts.
 
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { toFileUrl } from "@std/path";
 import { Worker as NodeWorker } from "node:worker_threads";
 import { Connection, workerUrl } from "../mod.ts";
+import { bundled } from "./support/bundle.ts";
 import { noLeaks } from "./support/leaks.ts";
+
+const program = await bundled("worker_peer");
 
 const bare = (): Worker => new Worker(workerUrl(), { type: "module" });
 
@@ -51,12 +55,7 @@ Deno.test(
 Deno.test(
   "a worker with across of its own connects to whoever started it",
   noLeaks(async () => {
-    const source = `
-      import { Connection } from ${JSON.stringify(new URL("../mod.ts", import.meta.url).href)};
-      const conn = Connection.fromPort(self);
-      await conn.wait();`;
-    const url = `data:text/javascript,${encodeURIComponent(source)}`;
-    const conn = Connection.fromPort(new Worker(url, { type: "module" }), { acceptCalls: false });
+    const conn = Connection.fromPort(new Worker(toFileUrl(program), { type: "module" }), { acceptCalls: false });
     assertEquals(await conn.call((a: number, b: number) => a + b, 40, 2), 42);
     await conn.close();
   }),

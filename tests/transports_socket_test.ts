@@ -2,9 +2,12 @@
 // transports_conformance_test.ts.
 
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { EventEmitter } from "node:events";
+import type { SocketLike } from "../mod.ts";
 import { biosCommand, Connection } from "../mod.ts";
+import { firstOf } from "../runtime/sockets.ts";
 import { bundled } from "./support/bundle.ts";
-import { noLeaks } from "./support/leaks.ts";
+import { condition, noLeaks } from "./support/leaks.ts";
 import { onRemote } from "./support/remote.ts";
 import type { Runtime } from "./support/runtimes.ts";
 import { testEachRuntime } from "./support/runtimes.ts";
@@ -102,6 +105,63 @@ Deno.test(
     await new Promise((resolve) => server.close(resolve));
   }),
 );
+
+/** Stands for a socket of Node's that connects, or does not, when the test says so. */
+class FakeSocket extends EventEmitter {
+  destroyed = false;
+  ref(): void {}
+  unref(): void {}
+  pause(): void {}
+  resume(): void {}
+  write(): boolean {
+    return true;
+  }
+  end(): void {}
+  destroy(): void {
+    this.destroyed = true;
+  }
+}
+
+/** Sockets that are made when their turn comes, and whichever is taken. */
+function attempts(count: number): { made: FakeSocket[]; first: Promise<SocketLike>; controller: AbortController } {
+  const made: FakeSocket[] = [];
+  const controller = new AbortController();
+  const make = () => {
+    const socket = new FakeSocket();
+    made.push(socket);
+    return socket;
+  };
+  const wanted = { take: (socket: SocketLike) => socket, signal: controller.signal };
+  return { made, controller, first: firstOf(Array.from({ length: count }, () => make), "connect", wanted) };
+}
+
+Deno.test("all addresses of a host are tried in turn, and the first one to connect is taken", async () => {
+  const { made, first } = attempts(4);
+  assertEquals(made.length, 1);
+  made[0]!.emit("error", new Error("no route"));
+  assertEquals(made.length, 2); // at once
+  await condition(() => made.length === 4, "the next ones are tried when one takes long");
+  made[2]!.emit("error", new Error("refused"));
+  made[1]!.emit("connect");
+  assertEquals(await first, made[1] as SocketLike);
+  assertEquals(made.map((socket) => socket.destroyed), [false, false, false, true]);
+  made[3]!.emit("error", new Error("late"));
+  made[1]!.emit("error", new Error("not of connecting"));
+});
+
+Deno.test("when no address of a host connects, the error has all reasons and the code of the first", async () => {
+  const { made, first } = attempts(2);
+  made[0]!.emit("error", Object.assign(new Error("connect ENETUNREACH ::1"), { code: "ENETUNREACH" }));
+  made[1]!.emit("error", Object.assign(new Error("connect ECONNREFUSED 127.0.0.1"), { code: "ECONNREFUSED" }));
+  const error = await assertRejects(() => first, AggregateError);
+  assertEquals(error.message, "connect ENETUNREACH ::1, connect ECONNREFUSED 127.0.0.1");
+  assertEquals((error as Error & { code?: string }).code, "ENETUNREACH");
+
+  const given = attempts(2);
+  given.controller.abort(new Error("not wanted"));
+  await assertRejects(() => given.first, Error, "not wanted");
+  assertEquals(given.made.map((socket) => socket.destroyed), [true]);
+});
 
 /** Accepts one after the other, as long as it listens. */
 async function serveAll(listener: Deno.Listener<Deno.Conn, Deno.Addr>): Promise<void> {
