@@ -76,7 +76,7 @@ export const comlinkThread: Contender = {
         if (latency > 0) setTimeout(() => port.postMessage(message, transfer), latency);
         else port.postMessage(message, transfer);
       },
-      addEventListener: (type, listener) => port.addEventListener(type, later(latency, listener as any)),
+      addEventListener: (type, listener) => port.addEventListener(type, later(latency, listener as any) as never),
     });
     return {
       ...steps(far),
