@@ -10,7 +10,7 @@ import { OperationError, ProtocolError } from "../protocol/errors.ts";
 import { MESSAGE } from "../protocol/messages.ts";
 import { Reader } from "../protocol/reader.ts";
 import type { Wire } from "../transports/wire.ts";
-import { Callee, follow } from "./callee.ts";
+import { Callee } from "./callee.ts";
 import { Caller } from "./caller.ts";
 import { followCalls } from "./context.ts";
 import { isObserved, observe } from "./debug.ts";
@@ -150,7 +150,6 @@ export class Parts {
       classNumber: (fn) => definitions.classNumber(fn),
       defined: (number) => definitions.get(number),
       held: (id) => this.callee.held(id),
-      follow: (base, path) => follow(base, path),
     });
     const streams = this.streams = new Streams({
       link,

@@ -15,11 +15,11 @@ import type { LargeMessage } from "../protocol/outbox.ts";
 import type { Reader } from "../protocol/reader.ts";
 import type { Writer } from "../protocol/writer.ts";
 import { Blobs } from "./blobs.ts";
-import type { Carried } from "./call.ts";
-import { Call } from "./call.ts";
+import { Call, type Carried } from "./call.ts";
 import type { CallContext } from "./context.ts";
 import { faceOf, type Holding, type Operator, RemoteFace, ResultFace } from "./faces.ts";
 import type { Link } from "./link.ts";
+import { follow } from "./lookup.ts";
 import { ITSELF, nameOf, Referred, shippedFunction } from "./marks.ts";
 import { readPath, writeOrigin, writePath } from "./paths.ts";
 import { type Arriving, Pending } from "./pending.ts";
@@ -41,8 +41,6 @@ export interface ReferenceContext {
   classNumber(fn: object): number | undefined;
   /** What a definition of the peer defined; possibly a promise. */
   defined(number: number): unknown;
-  /** What lies at the end of a path from the result of an earlier call of the peer. */
-  follow(base: unknown, path: readonly string[]): unknown;
   /** The held result of a call of the peer. */
   held(id: number): unknown;
   /** What the peer may start from without a reference. */
@@ -56,10 +54,7 @@ export class References {
   readonly #exported = new Map<number, { readonly value: unknown; count: number }>();
   readonly #handles = new Map<unknown, number>();
   #lastHandle = 0;
-  /**
-   * What we hold. An entry whose face is gone stays until its finalizer ran. It is the face that counts: paths and scopes of a proxy keep that, but
-   * not the proxy.
-   */
+  /** What we hold, until the finalizer of the face ran: paths and scopes of a proxy keep its face, but not the proxy. */
   readonly #imported = new Map<number, { readonly holding: Holding; readonly face: WeakRef<RemoteFace> }>();
   readonly #collected = new FinalizationRegistry<Holding>((holding) => this.release(holding));
   /** What comes while something is decoded that nobody wants. */
@@ -297,7 +292,7 @@ export class References {
     const path = readPath(reader);
     try {
       if (failure) throw failure.error;
-      return this.#context.follow(base, path);
+      return follow(base, path);
     } catch (error) {
       return Promise.reject(error);
     }

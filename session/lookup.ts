@@ -1,0 +1,59 @@
+/**
+ * What the peer reaches by name: properties of objects that it was handed, and never those that everybody inherits.
+ *
+ * @module
+ */
+
+import { OperationError } from "../protocol/errors.ts";
+import { ACTION } from "../protocol/messages.ts";
+import { faceOf, isHidden } from "./faces.ts";
+import { Referred } from "./marks.ts";
+
+/** What `ref()` may have been wrapped around, for going on from there. */
+export function plain(value: unknown): unknown {
+  return value instanceof Referred ? value.value : value;
+}
+
+/** Looks a public name up, on the object or its class, but nothing that every object or function has. */
+export function member(holder: unknown, name: string): unknown {
+  if (faceOf(holder)) return (holder as Record<string, unknown>)[name];
+  if (holder === null || holder === undefined) {
+    throw new TypeError(`Cannot read properties of ${holder} (reading "${name}")`);
+  }
+  if (typeof holder === "function" && (name === "name" || name === "length")) return holder[name];
+  const owner = ownerOf(Object(holder), name);
+  return owner && Reflect.get(owner, name, holder);
+}
+
+/** Who has a public name: the object or what it inherits from, but not what every object or function inherits from. */
+function ownerOf(holder: object, name: string): object | undefined {
+  let at: object | null = holder;
+  while (at !== null && !Object.hasOwn(at, name)) at = Object.getPrototypeOf(at);
+  if (isHidden(name) || at === Object.prototype || at === Function.prototype) {
+    throw new OperationError(`Cannot reach "${name}": the name is not public`);
+  }
+  return at ?? undefined;
+}
+
+/** Follows a path. Parts may be promises, which are awaited on the way. */
+export function follow(base: unknown, path: readonly string[]): unknown {
+  let value = base;
+  for (let i = 0; i < path.length; i++) {
+    if (value instanceof Promise) return value.then((value) => follow(value, path.slice(i)));
+    value = member(plain(value), path[i]!);
+  }
+  return value;
+}
+
+/** Assigns, deletes or looks for a property. */
+export function change(holder: unknown, name: string | undefined, action: number, args: readonly unknown[]): unknown {
+  if (name === undefined || Object(holder) !== holder) {
+    throw new TypeError("Only properties of objects can be changed or looked for");
+  }
+  const object = holder as Record<string, unknown>;
+  const owner = ownerOf(object, name);
+  if (action === ACTION.HAS) return owner !== undefined;
+  if (action === ACTION.DELETE) return Reflect.deleteProperty(object, name);
+  if (!Reflect.set(object, name, args[0])) throw new TypeError(`Cannot assign "${name}"`);
+  return undefined;
+}
