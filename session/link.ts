@@ -21,7 +21,7 @@ import { isObserved, observe } from "./debug.ts";
  */
 const SETTLING_TURNS = 3;
 /** What waits to be written when streams begin to wait: a small message is to wait for no more than that. */
-const ROOM = 128 * 1024;
+const ROOM = 256 * 1024;
 
 /** What parts of a session need to send messages. */
 export class Link {
