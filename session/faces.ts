@@ -144,7 +144,7 @@ export abstract class Face implements ProxyHandler<object> {
 
   async #dispose(proxy: unknown): Promise<void> {
     try {
-      await this.operator.operate(this.origin, this.path, ACTION.DISPOSE, [], false).promise;
+      await this.operator.result(this.operator.operate(this.origin, this.path, ACTION.DISPOSE, [], false));
     } finally {
       release(proxy);
     }
