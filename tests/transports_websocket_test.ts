@@ -3,7 +3,9 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import type { OptionsInit } from "../mod.ts";
 import { Connection } from "../mod.ts";
-import { noLeaks } from "./support/leaks.ts";
+import type { Wire } from "../transports/wire.ts";
+import { webSocketWire } from "../transports/websocket.ts";
+import { condition, noLeaks } from "./support/leaks.ts";
 
 /** A server that upgrades every request. */
 async function serving(
@@ -98,6 +100,58 @@ Deno.test(
       await conn.close();
     })
   ),
+);
+
+Deno.test(
+  "what Deno's WebSocket client would send in two halves goes in messages that are answered",
+  noLeaks(async () => {
+    const got: (string | number)[] = [];
+    await serving((socket) => {
+      socket.binaryType = "arraybuffer";
+      socket.onmessage = ({ data }) => void got.push(typeof data === "string" ? data : data.byteLength);
+    }, async (address) => {
+      const wire = webSocketWire(address);
+      wire.start({ data: () => {}, end: () => {} });
+      for (const size of [1024, 2500, 70_000]) await wire.write(new Uint8Array(size));
+      await condition(() => got.length === 6, "all to arrive");
+      assertEquals(got, ["", 1024, 1024, 1024, 452, 70_000]);
+      wire.abort();
+      await wire.closed;
+    });
+  }),
+);
+
+Deno.test(
+  "a WebSocket that said that it needs answers gets them, others get none",
+  noLeaks(async () => {
+    const wires: Wire[] = [];
+    await serving((socket) => {
+      const wire = webSocketWire(socket);
+      wires.push(wire);
+      wire.start({ data: (chunk) => void (chunk[0] === 1 && wire.write(Uint8Array.of(1))), end: () => {} });
+    }, async (address) => {
+      const socket = new WebSocket(address);
+      socket.binaryType = "arraybuffer";
+      const got: string[] = [];
+      socket.onmessage = ({ data }) => void got.push(data === "" ? "text" : "bytes");
+      await condition(() => socket.readyState === 1, "it to be open");
+      const ask = async (data: Uint8Array<ArrayBuffer> | "", answers: string[]) => {
+        socket.send(data);
+        await condition(() => got.length >= answers.length, "answers");
+        assertEquals(got.splice(0), answers);
+      };
+      await ask(new Uint8Array(1024).fill(1), ["bytes"]);
+      await ask("", ["text"]);
+      await ask(new Uint8Array(1024), ["text"]);
+      await ask(new Uint8Array(10), ["text"]);
+      await ask(new Uint8Array(1024).fill(1), ["text", "bytes"]);
+      await ask(new Uint8Array(10).fill(1), ["bytes"]);
+      const closed = new Promise((resolve) => socket.onclose = resolve);
+      socket.close();
+      await closed;
+      for (const wire of wires) await wire.closed;
+    });
+  }),
 );
 
 Deno.test("fromWebSocket() refuses what makes no sense", () => {

@@ -1,5 +1,6 @@
 /**
- * Wires over WebSockets: one that we open with the platform's client, or one that is there, on either side. Each binary message is a part of the stream, an empty one ends its direction.
+ * Wires over WebSockets: one that we open with the platform's client, or one that is there, on either side. Each binary message is
+ * a part of the stream, an empty one ends its direction; empty texts make the systems below acknowledge.
  *
  * @module
  */
@@ -21,8 +22,8 @@ export interface WebSocketLike {
   readonly readyState: number;
   /** Bytes that have not left yet. */
   readonly bufferedAmount: number;
-  /** Sends a message. */
-  send(data: Uint8Array<ArrayBuffer>): void;
+  /** Sends a message: bytes, or an empty text. */
+  send(data: Uint8Array<ArrayBuffer> | ""): void;
   /** Begins to close it. */
   close(code?: number): void;
   /** Adds a listener. */
@@ -51,6 +52,14 @@ const PAUSES: readonly [number, number] = [1, 16];
 
 /** How long a peer may take to answer when we do not want to go on, in milliseconds. */
 const PATIENCE = 1000;
+
+/**
+ * Deno's client leaves Nagle's algorithm on, so that what is small waits until the peer's system has acknowledged what was small before: 40 ms, if its
+ * program says nothing. A message of more than 1 KiB is written in two parts, and waits for itself. So this client first sends an empty text, and cuts what
+ * is longer, but not by itself larger than a packet, into messages of 1 KiB. Who got that text answers messages of that size at once with an empty
+ * text, and others if there was nothing else to say for a moment, in milliseconds.
+ */
+const WHOLE = 1 << 10, PACKET = 1 << 16, MOMENT = 2;
 
 const nothing = new Uint8Array();
 
@@ -115,13 +124,34 @@ function channelOf(socket: WebSocketLike & Terminable, address: URL, incoming: I
     on("error", fail);
     on("close", fail);
   });
+  /** Whether what we send may wait for the peer, and whether it was told; whether it told us, and has got nothing since it sent something. */
+  const waits = runtime === "deno" && socket.url !== "" && !socket.terminate;
+  let told = false, answers = false, owed = false;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const answer = () => {
+    // What is on its way already does as well.
+    if (owed && !closing && socket.readyState === 1 && !socket.bufferedAmount) socket.send("");
+    owed = false;
+  };
+  const later = () => {
+    timer = undefined;
+    answer();
+  };
   on("message", ({ data }) => {
+    if (data === "") answers = !waits;
+    if (answers) {
+      owed = true;
+      if (data === "" || (data as ArrayBuffer).byteLength === WHOLE) answer();
+      else timer ??= setTimeout(later, MOMENT);
+    }
+    if (data === "") return;
     if (!(data instanceof ArrayBuffer)) incoming.gone(new Error("The peer sent text over the WebSocket"));
     else if (data.byteLength) incoming.data(new Uint8Array(data));
     else incoming.end();
   });
   on("error", (event) => failure ??= new Error(`The WebSocket broke: ${reasonOf(event)}`, { cause: event.error }));
   on("close", ({ code, reason }) => {
+    clearTimeout(timer);
     free();
     if (!isOpen) return;
     gone = true;
@@ -131,8 +161,17 @@ function channelOf(socket: WebSocketLike & Terminable, address: URL, incoming: I
   });
   return {
     opened,
-    // The package `ws` keeps it until it has left, all others copy it.
-    post: (chunk) => socket.send((socket.terminate ? chunk.slice() : chunk) as Uint8Array<ArrayBuffer>),
+    post(chunk) {
+      owed = false;
+      const piece = waits && chunk.length < PACKET ? WHOLE : chunk.length;
+      if (waits && !told) socket.send("");
+      told = true;
+      for (let at = 0; at < chunk.length; at += piece) {
+        const bytes = chunk.subarray(at, at + piece) as Uint8Array<ArrayBuffer>;
+        // The package `ws` keeps it until it has left, all others copy it.
+        socket.send(socket.terminate ? bytes.slice() : bytes);
+      }
+    },
     postEnd: () => socket.send(nothing),
     room() {
       if (socket.bufferedAmount < FULL) return;
