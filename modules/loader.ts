@@ -134,7 +134,7 @@ export class ModuleLoader {
     const hook = this.#hook ??= await importHook();
     if (!hook) {
       throw new OperationError(
-        `Cannot import "${id}" in ${runtime} ${runtimeVersion}: its modules import each other in a circle, which takes Deno 2.8`,
+        `Cannot import "${id}" in ${runtime} ${runtimeVersion}: its modules import each other in a circle, which takes Deno 2.8, Node or Bun`,
       );
     }
     // Someone else may have linked some of them meanwhile.

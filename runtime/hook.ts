@@ -14,7 +14,7 @@ let hook: Promise<ImportHook | undefined> | undefined;
 
 /** Installs the import hook, the first time. Undefined in a Deno before 2.8, and in what is none of the three runtimes. */
 export function importHook(): Promise<ImportHook | undefined> {
-  return hook ??= runtime === "bun"
-    ? Promise.resolve(bunHook())
+  return hook ??= runtime === "bun" || runtime === "other"
+    ? Promise.resolve(runtime === "bun" ? bunHook() : undefined)
     : syncHook().then((found) => found ?? (runtime === "node" ? threadHook() : undefined));
 }

@@ -119,11 +119,14 @@ export function atExit(callback: () => void): void {
 }
 
 /**
- * Writes to stderr, all of it before it returns, if that is possible. Never throws: there is nobody left to tell.
+ * Writes to stderr (in browsers: to the console), all of it before it returns, if that is possible. Never throws: there is nobody left to tell.
  *
  * @param text Text, or bytes of it.
  */
 export function writeStderr(text: string | Uint8Array): void {
+  if (runtime === "other") {
+    return console.error(typeof text === "string" ? text.trimEnd() : new TextDecoder().decode(text));
+  }
   let bytes = typeof text === "string" ? new TextEncoder().encode(text) : text;
   // A descriptor that does not block (someone else may have made it so) refuses when the pipe is full: its reader gets
   // a second to catch up. What does not fit then is lost; hanging here would be worse.

@@ -1,6 +1,6 @@
 /**
  * URLs that contain a module themselves. They need no import hook, which takes 15 ms to install in Deno 2.9 and 30 in Node 20, and are all that Deno
- * has before 2.8; but what is in them can only import what has a URL already, so there are no cycles.
+ * has before 2.8, and browsers ever; but what is in them can only import what has a URL already, so there are no cycles.
  *
  * @module
  */
@@ -20,7 +20,7 @@ const version = Number(major) * 1000 + Number(minor);
  */
 export function prefersModuleUrls(modules: number, size: number): boolean {
   if (runtime === "deno") return version < 2008 || version > 2008 && modules + size / 4000 < 12;
-  return runtime === "node" && version < 22015;
+  return runtime === "other" || runtime === "node" && version < 22015;
 }
 
 /**
@@ -32,12 +32,14 @@ export function prefersModuleUrls(modules: number, size: number): boolean {
  */
 export function moduleUrl(source: string, id: string): string | undefined {
   const mapped = source.includes("\n//# sourceMappingURL=");
-  if (deno) {
+  const name = `\n//# sourceURL=${id}`;
+  if (deno || runtime === "other") {
     // Deno does not heed sourceURL, but it does heed source maps.
-    return URL.createObjectURL(new Blob([mapped ? source : source + sameMap(source, id)], { type: "text/javascript" }));
+    const named = mapped ? source : source + (deno ? sameMap(source, id) : name);
+    return URL.createObjectURL(new Blob([named], { type: "text/javascript" }));
   }
   // Node heeds the one or the other.
-  const text = new TextEncoder().encode(`${source}\n//# sourceURL=${id}`);
+  const text = new TextEncoder().encode(source + name);
   if (mapped || text.length > LONGEST) return;
   const { Buffer } = globalThis as unknown as {
     Buffer: { from(bytes: Uint8Array): { toString(as: "base64"): string } };

@@ -6,7 +6,7 @@
  */
 
 import type { AsyncStorage } from "../runtime/host.ts";
-import { asyncStorage } from "../runtime/host.ts";
+import { asyncStorage, runtime } from "../runtime/host.ts";
 
 /** A call from the peer. */
 export class CallContext {
@@ -48,7 +48,7 @@ let current: CallContext | undefined;
 
 /** Makes {@linkcode currentCall} right across `await`, too, from the calls on that start after the promise. */
 export function followCalls(): Promise<void> | undefined {
-  if (storage) return;
+  if (storage || runtime === "other") return; // browsers have none: there a call is known until its first `await`
   const loaded = asyncStorage<CallContext>();
   if (!(loaded instanceof Promise)) return void (storage = loaded);
   return loaded.then((it) => {
