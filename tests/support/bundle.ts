@@ -13,9 +13,14 @@ import { condition, descendants } from "./leaks.ts";
  *
  * @param name Its file, without the extension.
  * @param folder Where that is, from `tests/` on.
+ * @param platform What it is for: a runtime, or a page.
  * @returns the path of the bundle, which is there until this process ends
  */
-export async function bundled(name: string, folder = "fixtures"): Promise<string> {
+export async function bundled(
+  name: string,
+  folder = "fixtures",
+  platform: "node" | "browser" = "node",
+): Promise<string> {
   const target = await Deno.makeTempDir({ prefix: "across-test-" });
   addEventListener("unload", () => Deno.removeSync(target, { recursive: true }));
   const outfile = join(target, `${name}.mjs`);
@@ -25,8 +30,8 @@ export async function bundled(name: string, folder = "fixtures"): Promise<string
       outfile,
       bundle: true,
       format: "esm",
-      platform: "node",
-      target: "node20",
+      platform,
+      target: platform === "node" ? "node20" : "es2022",
       logLevel: "error",
     });
   } finally {

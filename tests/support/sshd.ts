@@ -6,6 +6,7 @@
  */
 
 import { join } from "@std/path";
+import { isThere, missing, run, which } from "./debian.ts";
 import { condition, descendants, isAlive } from "./leaks.ts";
 
 /** How the far side of the connection is to look. */
@@ -76,63 +77,19 @@ export interface Sshd {
 
 const SERVER = "/usr/sbin/sshd"; // must be started by its full path: it starts itself anew for each connection
 
-async function run(program: string, ...args: string[]): Promise<string> {
-  const { code, stdout, stderr } = await new Deno.Command(program, {
-    args,
-    stdin: "null",
-    env: { DEBIAN_FRONTEND: "noninteractive", RUNLEVEL: "1" /* keeps a freshly installed server from being started */ },
-  }).output();
-  const text = new TextDecoder();
-  if (code !== 0) throw new Error(`"${program} ${args.join(" ")}" failed: ${text.decode(stderr).trim().slice(-500)}`);
-  return text.decode(stdout);
-}
-
-async function isThere(path: string): Promise<boolean> {
-  return await Deno.stat(path).then(() => true, () => false);
-}
-
-async function which(program: string): Promise<string | undefined> {
-  for (const folder of (Deno.env.get("PATH") ?? "").split(":")) {
-    if (folder && await isThere(join(folder, program))) return join(folder, program);
-  }
-  return undefined;
-}
-
 let available: Promise<string | undefined> | undefined;
 
 /**
- * Why there is no sshd, installing it first where that is allowed: as root on a Debian-like system without a running systemd (a container), or
- * where `CI` is `true`; never where `ACROSS_NO_INSTALL` is set.
+ * Why there is no sshd, installing it first where that is allowed.
  *
  * @returns the reason, or undefined when sshd can be started
  */
 export function sshdMissing(): Promise<string | undefined> {
-  return available ??= (async () => {
-    const complete = async (): Promise<boolean> => await isThere(SERVER) && await which("ssh") !== undefined;
-    if (await complete()) return undefined;
-    const apt = await which("apt-get");
-    if (Deno.build.os === "windows" || !apt || Deno.uid() !== 0) {
-      return `There is no ${SERVER} and no right to install it`;
-    }
-    const careful = Deno.env.get("CI") !== "true" && await isThere("/run/systemd/system");
-    if (careful || Deno.env.get("ACROSS_NO_INSTALL")) {
-      return `There is no ${SERVER} and it was not asked to be installed`;
-    }
-    // Test files run side by side: only one may install.
-    using lock = await Deno.open(join(Deno.env.get("TMPDIR") ?? "/tmp", "across-tests-apt.lock"), {
-      create: true,
-      write: true,
-    });
-    await lock.lock(true);
-    if (await complete()) return undefined;
-    try {
-      await run(apt, "update");
-      await run(apt, "install", "-y", "--no-install-recommends", "openssh-server", "openssh-client");
-    } catch (error) {
-      return String(error);
-    }
-    return await complete() ? undefined : `There is no ${SERVER} even though openssh-server was installed`;
-  })();
+  return available ??= missing(
+    SERVER,
+    async () => await isThere(SERVER) && await which("ssh") !== undefined,
+    ["openssh-server", "openssh-client"],
+  );
 }
 
 /** A free port. Somebody else could take it before sshd does, which {@linkcode startSshd} notices and tries anew. */
