@@ -5,36 +5,34 @@
  */
 
 import type { SshInit } from "./bios/ssh.ts";
-import type { OptionsInit } from "./protocol/options.ts";
+import type { Options, OptionsInit } from "./protocol/options.ts";
+import { Opening } from "./protocol/superblock.ts";
 import type { SocketLike } from "./runtime/sockets.ts";
 import type { ChildLike } from "./runtime/spawn.ts";
 import type { TlsInit } from "./runtime/tls.ts";
 import { Calls, CallScope } from "./session/calls.ts";
+import { followCalls } from "./session/context.ts";
 import type { Exportable } from "./session/exchange.ts";
+import { Extending } from "./session/extending.ts";
+import { Hold } from "./session/hold.ts";
 import type { ConnectionStatus } from "./session/peer.ts";
 import type { CallLimits } from "./session/scope.ts";
 import { Scope } from "./session/scope.ts";
-import type { SessionInit, SessionOptions } from "./session/session.ts";
 import { Session } from "./session/session.ts";
 import type { CommandInit } from "./transports/command.ts";
 import type { PortLike } from "./transports/port.ts";
 import type { Transport } from "./transports/web_streams.ts";
 import type { WebSocketLike } from "./transports/websocket.ts";
 import type { Wire } from "./transports/wire.ts";
-import type { Wires } from "./wires.ts";
+import type { Kind, Wires } from "./wires.ts";
 import { wires } from "./wires.ts";
 
 const COMMAND_OPTIONS = ["cwd", "env", "clearEnv", "stderr"];
 const TLS_OPTIONS = ["caCerts", "serverName", "cert", "key"];
 const SSH_OPTIONS = [...COMMAND_OPTIONS, "runtime", "sshCommand", "sshArgs", "permissions"];
 
-/** What is known of a connection besides its options. */
-export type Kind = Pick<SessionInit, "wire" | "acceptCalls"> & Partial<Pick<SessionInit, "booted" | "steady">>;
-
 /** The constructor, which users have no use for. */
-export let openConnection: (options: SessionOptions, kind: Kind) => Connection;
-/** The session of a connection. */
-export let sessionOf: (connection: Connection) => Session;
+let connect: (begin: (connection: object) => Session) => Connection;
 
 /**
  * A connection to another JavaScript process, in which it runs code.
@@ -56,14 +54,13 @@ export class Connection extends Calls implements AsyncDisposable {
   static {
     // Others must find it under its name where the kernel's identifiers are shortened.
     Object.defineProperty(this, "name", { value: "Connection" });
-    openConnection = (options, kind) => new Connection(options, kind);
-    sessionOf = (connection) => connection.#session;
+    connect = (begin) => new Connection(begin);
   }
 
-  private constructor(options: SessionOptions, kind: Kind) {
+  private constructor(begin: (connection: object) => Session) {
     let session!: Session;
     super((connection) => {
-      session = new Session({ booted: false, steady: false, ...kind, options, connection });
+      session = begin(connection);
       return session.caller;
     });
     this.#session = session;
@@ -361,4 +358,25 @@ function open(
   steady = false,
 ): Connection {
   return openConnection(...wires().open(init, foreign, acceptCalls, makeWire, steady));
+}
+
+/** Opens a connection over a wire. */
+export function openConnection(options: Options, { wire, acceptCalls, steady }: Kind): Connection {
+  return connect((connection) =>
+    new Session({
+      wire,
+      acceptCalls,
+      hold: new Hold(wire, steady),
+      options,
+      connection,
+      opening: new Opening(),
+      followCalls,
+      extending: (link) => new Extending(link, options.timeout),
+    })
+  );
+}
+
+/** The connection for a session that a BIOS began. */
+export function connectionOf(session: object): Connection {
+  return connect(() => session as Session);
 }

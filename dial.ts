@@ -4,14 +4,18 @@
  * @module
  */
 
-import { entrySource, kernelSource } from "./bios/embedded.ts";
+import { entrySource, extensionSource, kernelSource } from "./bios/embedded.ts";
 import { sshCommand } from "./bios/ssh.ts";
+import { connectionOf, openConnection } from "./connection.ts";
 import { ModuleGraph } from "./modules/graph.ts";
 import { prepare, scanImports } from "./modules/imports.ts";
 import { importModule } from "./modules/installed.ts";
 import { Options } from "./protocol/options.ts";
 import { SIDE } from "./protocol/proof.ts";
+import { bootBytes } from "./protocol/superblock.ts";
+import "./session/extended.ts";
 import { provide } from "./session/provision.ts";
+import { explainReference, sourceOf } from "./session/source.ts";
 import { startTrace } from "./session/trace.ts";
 import { processWire } from "./transports/child.ts";
 import { commandWire } from "./transports/command.ts";
@@ -51,6 +55,7 @@ provideWires({
     }
     return [options, { wire, acceptCalls: options.acceptCalls ?? acceptCalls, steady }];
   },
+  connect: openConnection,
   guarded: (wire, secret, timeout) => provedWire(wire, { secret, timeout, side: SIDE.listens }),
   tcp: tcpWire,
   tls: tlsWire,
@@ -73,9 +78,15 @@ provideWires({
   transport: transportWire,
 });
 
+const portable = (source: string): string =>
+  source.includes("import") ? prepare(source, scanImports(source), () => "other").source : source;
+
 provide({
   graph: () => new ModuleGraph({ selfUrls: selfUrls() }),
-  portable: (source) => source.includes("import") ? prepare(source, scanImports(source), () => "other").source : source,
+  portable,
+  sourceOf: (fn) => portable(sourceOf(fn)),
+  explain: explainReference,
+  connection: connectionOf,
   async provideSelf(id) {
     const loaded = ((globalThis as Record<symbol, unknown>)[Symbol.for("across.core")] ??= {}) as Record<
       string,
@@ -86,7 +97,8 @@ provide({
     // Not as a literal, which would make a circle: these modules import this one.
     loaded[id] ??= await (hasFiles ? import(new URL(file, import.meta.url).href) : importModule(id));
   },
-  kernelSource,
+  bootBytes: () => bootBytes(kernelSource()),
+  extensionSource,
   entrySource,
 });
 

@@ -22,6 +22,13 @@ export interface Kind {
   readonly steady: boolean;
 }
 
+/** What servers need of a connection. */
+export interface Opened {
+  wait(): Promise<void>;
+  close(): Promise<void>;
+  cancel(): void;
+}
+
 /** See `dial.ts`, which provides it. */
 export interface Wires {
   /**
@@ -37,6 +44,8 @@ export interface Wires {
     makeWire: (wires: Wires) => Wire,
     steady: boolean,
   ): readonly [options: Options, kind: Kind];
+  /** Opens a connection over a wire. */
+  connect(options: Options, kind: Kind): Opened;
   /** Lets nothing of an accepted connection through before the client has proved, within `timeout` milliseconds, that it knows a secret. */
   guarded(wire: Wire, secret: string | Uint8Array, timeout: number): Wire;
   /** For `Connection.fromTcp()`. */

@@ -1,19 +1,21 @@
 /**
- * What a BIOS runs first of across: connects its process to whoever sent it. All that is needed for that is the kernel; the rest of across comes with
- * the first module that imports it.
+ * What a BIOS runs first of across: connects its process to whoever sent it. All that is needed for that is the kernel; its extension comes over the
+ * connection (`session/extension.ts`), and the rest of across with the first module that imports it.
  *
  * @module
  */
 
-import { openConnection, sessionOf } from "../connection.ts";
 import { LIMITS } from "../protocol/limits.ts";
+import { SUPERBLOCK_SIZE } from "../protocol/superblock.ts";
+import { inflate } from "../runtime/deflate.ts";
 import { exit, parentPid, writeStderr } from "../runtime/host.ts";
-import { startWatchdog } from "../runtime/watchdog.ts";
+import { extension, isExtended } from "../session/extension.ts";
+import { Session } from "../session/session.ts";
 import { stdioWire } from "../transports/stdio.ts";
 import type { Wire } from "../transports/wire.ts";
 import { setPayload } from "./payload.ts";
 
-/** What stage 1 knows. */
+/** What stage 1 knows, and what stands around the kernel. */
 export interface BootInit {
   /** The packed kernel as it came, for further hops. */
   readonly payload: Uint8Array;
@@ -23,25 +25,52 @@ export interface BootInit {
   readonly output?: number;
   /** The wire itself, in a worker. */
   readonly wire?: Wire;
+  /** Runs the text of the extension among the names of the kernel. */
+  evaluate(text: string): void;
 }
 
 /** Starts the connection, and ends the process with it. */
-export function boot({ payload, input, output, wire: port }: BootInit): void {
+export function boot({ payload, input, output, wire: port, evaluate }: BootInit): void {
   const parent = parentPid();
   const stdio = port ? undefined : stdioWire({ input, output });
-  const wire = port ?? stdio!;
-  const options = { timeout: 60_000, acceptExportedModules: true, maxMessageSize: LIMITS.messageSize };
-  const connection = openConnection(options, { wire, acceptCalls: true, steady: true, booted: true });
-  const session = sessionOf(connection);
-  setPayload({ kernel: payload, entry: (name) => session.entry(name) });
-  // Once the first answers have left, as it takes the main thread some time.
-  session.served.then((peerTimeout) => {
+  let coming: Promise<void> | undefined;
+  let peerTimeout: number | undefined;
+  /** Once the first answers have left, as it takes the main thread some time, and before the next call can begin. */
+  const watch = (): void => {
     // A worker ends with its process, and stays silent while it is busy.
-    if (parent === undefined || !stdio) return;
+    if (parent === undefined || !stdio || peerTimeout === undefined || !isExtended()) return;
     const heartbeat = { fd: stdio.output, interval: peerTimeout / 2, lock: stdio.share() };
-    startWatchdog({ parent, ...(peerTimeout < Infinity ? { heartbeat } : {}) });
+    extension().watch({ parent, ...(peerTimeout < Infinity ? { heartbeat } : {}) });
+  };
+  let left = SUPERBLOCK_SIZE;
+  const wire = port ?? stdio!;
+  wire.hold(true); // all the time, as it is the purpose of the process
+  const session = new Session({
+    wire,
+    options: { timeout: 60_000, acceptExportedModules: true, maxMessageSize: LIMITS.messageSize },
+    acceptCalls: true,
+    // Whoever sent us the kernel speaks as we do: its superblock is passed over.
+    opening: {
+      noise: "",
+      feed(chunk) {
+        const rest = chunk.subarray(left);
+        left -= chunk.length - rest.length;
+        return left ? undefined : { kind: "superblock", rest };
+      },
+    },
+    extend: (packed) =>
+      coming ??= (async () => {
+        packed = new Uint8Array(packed); // it was a view of what is read into
+        setPayload({ kernel: payload, extension: packed, entry: (name) => session.entry(name) });
+        evaluate(new TextDecoder().decode(await inflate(packed, LIMITS.messageSize)));
+        watch();
+      })(),
   });
-  connection.wait().then(() => connection.close()).then(() => exit(0), (error) => {
+  session.served.then((timeout) => {
+    peerTimeout = timeout;
+    watch();
+  });
+  session.wait().then(() => session.close()).then(() => exit(0), (error) => {
     writeStderr(`across: ${error.message}\n`);
     exit(1);
   });

@@ -8,6 +8,8 @@
 export interface Payload {
   /** The packed kernel, as stage 1 got it. */
   readonly kernel: Uint8Array;
+  /** The packed extension, as the kernel got it. */
+  readonly extension: Uint8Array;
   /** Asks whoever sent it for another part: `mod` for the rest of `@x/across`, `servers` for `@x/across/servers`. */
   entry(name: string): Promise<string>;
 }

@@ -1,6 +1,6 @@
 /**
  * Stage 1 of the BIOS: the script that a bare interpreter evaluates, one text for all of them. How an interpreter is started with it is in
- * `command.ts` and `ssh.ts`, what it loads comes from `core_entry.ts`, and what is sent to it from the session.
+ * `command.ts` and `ssh.ts`, what it loads begins in `boot.ts`, and is sent to it by the session.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * The sources that ends without across are given: the packed core, and the other entry points. They come from constants in `embedded.ts`, or on an end
- * that was booted itself from whoever booted it, so that they can be passed on from memory. Who sends them is `session/`.
+ * The sources that ends without across are given: the packed kernel and its extension, and the entry points. They come from constants in
+ * `embedded.ts`, or on an end that was booted itself from whoever booted it, so that they can be passed on from memory. Who sends them is `session/`.
  *
  * @module
  */
@@ -21,7 +21,8 @@ export interface Entry {
 const LIMIT = 1 << 24;
 
 /** The bytes of base64 with newlines in it. As a loop, since anything more elegant takes 3 ms longer, while an interpreter waits to be booted. */
-function bytesOf(base64: string): Uint8Array {
+function bytesOf(base64: string | Uint8Array): Uint8Array {
+  if (typeof base64 !== "string") return base64;
   const text = atob(base64);
   const bytes = new Uint8Array(text.length);
   for (let i = 0; i < bytes.length; i++) bytes[i] = text.charCodeAt(i);
@@ -30,22 +31,31 @@ function bytesOf(base64: string): Uint8Array {
 
 /** The sources that this end has. */
 export class Sources {
-  #core: string | Uint8Array;
+  #kernel: string | Uint8Array;
+  #extension: string | Uint8Array;
   readonly #entries: Readonly<Record<string, Entry>>;
   readonly #known = new Map<string, Promise<string>>();
 
   /**
-   * @param core The packed core in base64.
-   * @param entries The other entry points by name: `servers` for `@x/across/servers`.
+   * @param kernel The packed kernel in base64.
+   * @param extension The packed extension, likewise.
+   * @param entries The entry points by name: `servers` for `@x/across/servers`.
    */
-  constructor(core: string, entries: Readonly<Record<string, Entry>>) {
-    this.#core = payload()?.kernel ?? core;
+  constructor(kernel: string, extension: string, entries: Readonly<Record<string, Entry>>) {
+    const given = payload();
+    this.#kernel = given?.kernel ?? kernel;
+    this.#extension = given?.extension ?? extension;
     this.#entries = entries;
   }
 
   /** The packed kernel, as stage 1 takes it. */
   kernel(): Uint8Array {
-    return this.#core = typeof this.#core === "string" ? bytesOf(this.#core) : this.#core;
+    return this.#kernel = bytesOf(this.#kernel);
+  }
+
+  /** The packed extension, as the kernel takes it. */
+  extension(): Uint8Array {
+    return this.#extension = bytesOf(this.#extension);
   }
 
   /** The names of the entry points, and what these import of across. */

@@ -56,7 +56,7 @@ let size: number;
 do size = Number(new TextDecoder().decode(await take(8))); while (!(size > 0));
 const payload = (await take(size)).slice();
 const kernel = new TextDecoder().decode(await inflate(payload, LIMIT));
-const init: BootInit = {
+const init: Omit<BootInit, "evaluate"> = {
   payload,
   wire: {
     ...wire,

@@ -9,6 +9,7 @@
 export const MESSAGE: {
   readonly HELLO: 1;
   readonly DEFINE: 2;
+  readonly EXTEND: 3;
   readonly CALL: 4;
   readonly RESULT: 5;
   readonly FAILURE: 6;
@@ -28,6 +29,8 @@ export const MESSAGE: {
   HELLO: 1,
   /** Gives a number to a function or class: number, kind (`DEFINITION`), text. */
   DEFINE: 2,
+  /** The packed extension, for an end that has only the kernel; or nothing, from such an end, which asks for it. */
+  EXTEND: 3,
   /** Asks for an operation: number, flags (`WANT`), base (`BASE`), path, action (`ACTION`), arguments. */
   CALL: 4,
   /** Answers a call: its number, one value. */

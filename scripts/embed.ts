@@ -1,7 +1,7 @@
 /**
- * Packs across for ends that have nothing but an interpreter, and writes that to `bios/embedded.ts`: the kernel, which the BIOS boots, the rest of
- * `@x/across`, and its other entry points. With `--check` it only tells whether that file is fresh, with `--parts` it lists what the kernel consists
- * of. What becomes of the sources is in `bios/sources.ts`.
+ * Packs across for ends that have nothing but an interpreter, and writes that to `bios/embedded.ts`: the kernel, which the BIOS boots, its
+ * extension, the rest of `@x/across`, and its other entry points. With `--check` it only tells whether that file is fresh, with `--parts` it lists how
+ * much of each file is in kernel and extension. What becomes of the sources is in `bios/sources.ts`.
  *
  * The result depends on our files and the pinned versions of esbuild, terser and zopfli, and on nothing else of the machine.
  *
@@ -14,16 +14,15 @@ import { stop } from "esbuild";
 import type { Entry } from "../bios/sources.ts";
 import config from "../deno.json" with { type: "json" };
 import type { Bundle } from "./bundle.ts";
-import { bundle, pack, ROOT } from "./bundle.ts";
+import { bundle, pack, ROOT, shorten } from "./bundle.ts";
 import type { Shared } from "./kernel.ts";
-import { findShared, fromKernel, kernelEntry } from "./kernel.ts";
+import { bundleKernel, findShared, fromKernel } from "./kernel.ts";
 
 const TARGET = join(ROOT, "bios/embedded.ts");
 const WORKER = join(ROOT, "bios/worker.ts");
 const SELF = config.name;
-
-/** What stack traces call the kernel where it was booted. `session/stacks.ts` looks for it. */
-const KERNEL_URL = "across:core";
+/** Have a state that several entry points share: they go with the extension, though that has no use for them. */
+const COMMON = ["wires.ts"];
 
 /** Entry points: what they are called behind `@x/across/`, and their files. The main one is called `mod` here. */
 const ENTRIES: ReadonlyMap<string, string> = new Map(
@@ -34,7 +33,12 @@ const ENTRIES: ReadonlyMap<string, string> = new Map(
 const nameOf = (entry: string): string => entry === "mod" ? SELF : `${SELF}/${entry}`;
 
 /** Text of the generated file. Without the packed sources it is what stands for this file where across was booted. */
-function render(kernel: string, entries: Readonly<Record<string, Entry>>, worker: string): string {
+function render(
+  kernel: string,
+  extension: string,
+  entries: Readonly<Record<string, Entry>>,
+  worker: string,
+): string {
   const lines = (base64: string): string => base64.replace(/.{1,120}/g, "$&\n");
   const list = Object.entries(entries).map(([name, { imports, packed }]) =>
     `  ${JSON.stringify(name)}: {\n    imports: ${JSON.stringify(imports)},\n    packed: \`\n${
@@ -53,12 +57,19 @@ import { Sources } from "./sources.ts";
 const sources = new Sources(
   \`
 ${lines(kernel)}\`,
+  \`
+${lines(extension)}\`,
   {${list.length ? "\n" : ""}${list.join("")}},
 );
 
 /** The packed kernel, as stage 1 takes it. */
 export function kernelSource(): Uint8Array {
   return sources.kernel();
+}
+
+/** The packed extension of the kernel, as the kernel takes it. */
+export function extensionSource(): Uint8Array {
+  return sources.extension();
 }
 
 /** The JavaScript of an entry point, a module; its name is \`servers\` for \`@x/across/servers\`, and \`mod\` for \`@x/across\`. */
@@ -82,7 +93,7 @@ const unembedded = (worker: string): Plugin => ({
   setup: ({ onLoad }) =>
     onLoad({ filter: /[\\/]bios[\\/]embedded\.ts$/ }, () => {
       const entries = [...ENTRIES.keys()].map((name) => [name, { imports: [], packed: "" }]);
-      return { contents: render("", Object.fromEntries(entries), worker), loader: "ts" };
+      return { contents: render("", "", Object.fromEntries(entries), worker), loader: "ts" };
     }),
 });
 
@@ -100,31 +111,9 @@ function separate(self: string): Plugin {
   };
 }
 
-/** The kernel, as the body of a function that is called with `init`. */
-async function bundleKernel(shared: Shared): Promise<Bundle> {
-  const { text, metafile } = await bundle({
-    stdin: { contents: kernelEntry(shared), resolveDir: ROOT, sourcefile: "kernel", loader: "ts" },
-    format: "iife",
-    define: { "import.meta.url": JSON.stringify(KERNEL_URL) },
-    // The other uses of import.meta are made for places where it knows nothing.
-    logOverride: { "empty-import-meta": "silent" },
-  }, []);
-  for (const [file, { imports }] of Object.entries(metafile.inputs)) {
-    for (const { path, kind, external } of imports) {
-      if (external && kind !== "dynamic-import") {
-        throw new Error(
-          `"${file}" imports "${path}" statically, which a function cannot: use builtin() of runtime/host.ts`,
-        );
-      }
-    }
-  }
-  // Unlike a module's, the code of a function is sloppy unless it says otherwise.
-  return { text: `"use strict";${text}\n//# sourceURL=${KERNEL_URL}`, metafile };
-}
-
 /** An entry point without what is in the kernel, a module. */
 async function bundleEntry(file: string, shared: Shared, worker: string): Promise<Bundle> {
-  return await bundle({ entryPoints: [file], format: "esm" }, [separate(file), unembedded(worker), fromKernel(shared)]);
+  return await bundle({ entryPoints: [file] }, [separate(file), unembedded(worker), fromKernel(shared)]);
 }
 
 /** Refuses to have a module with a state of its own in two bundles. */
@@ -150,17 +139,17 @@ function importsOf({ metafile }: Bundle): string[] {
 }
 
 async function generate(): Promise<{ text: string; sizes: string }> {
-  const nothing: Shared = new Map();
-  const files = new Set(Object.keys((await bundleKernel(nothing)).metafile.inputs));
-  const { text: worker } = await bundle({ entryPoints: [WORKER], format: "esm" }, []);
+  const { parts: own } = await bundleKernel(new Map());
+  const worker = await shorten((await bundle({ entryPoints: [WORKER] }, [])).text);
   const users = new Set<string>();
   for (const file of ENTRIES.values()) {
-    for (const input of Object.keys((await bundleEntry(file, nothing, worker)).metafile.inputs)) users.add(input);
+    const { metafile } = await bundleEntry(file, new Map(), worker);
+    for (const input of Object.keys(metafile.inputs)) users.add(input);
   }
-  const shared = await findShared(users, files);
+  const shared = await findShared(users, [...own.keys(), ...COMMON]);
 
   const sizes: string[] = [];
-  const note = async (what: string, { text }: Bundle): Promise<string> => {
+  const note = async (what: string, text: string): Promise<string> => {
     const packed = await pack(text);
     sizes.push(`${what}: ${text.length} bytes, packed ${packed.length}`);
     return packed.toBase64();
@@ -168,18 +157,20 @@ async function generate(): Promise<{ text: string; sizes: string }> {
   const bundles = new Map<string, Bundle>();
   for (const [name, file] of ENTRIES) bundles.set(name, await bundleEntry(file, shared, worker));
   checkOwners(bundles);
-  const kernel = await bundleKernel(shared);
-  const packed = await note("kernel", kernel);
+  const { kernel, extension, parts } = await bundleKernel(shared);
+  const packed = await note("kernel", kernel), packedExtension = await note("extension", extension);
   const entries: Record<string, Entry> = {};
-  for (const [name, made] of bundles) entries[name] = { imports: importsOf(made), packed: await note(name, made) };
+  for (const [name, made] of bundles) {
+    entries[name] = { imports: importsOf(made), packed: await note(name, await shorten(made.text)) };
+  }
   if (Deno.args.includes("--parts")) {
-    const parts = Object.entries(Object.values(kernel.metafile.outputs)[0]!.inputs);
-    for (const [file, { bytesInOutput }] of parts.sort(([, a], [, b]) => b.bytesInOutput - a.bytesInOutput)) {
-      sizes.push(`${String(bytesInOutput).padStart(7)} ${file}`);
+    sizes.push("Before names are shortened, in the kernel and in the extension:");
+    for (const [file, [inKernel, inExtension]] of [...parts].sort(([, [a]], [, [b]]) => b - a)) {
+      sizes.push(`${String(inKernel).padStart(7)} ${String(inExtension).padStart(7)} ${file}`);
     }
   }
   sizes.push(`worker: ${worker.length} bytes`);
-  return { text: render(packed, entries, worker), sizes: sizes.join("\n") };
+  return { text: render(packed, packedExtension, entries, worker), sizes: sizes.join("\n") };
 }
 
 try {

@@ -4,9 +4,9 @@
  * @module
  */
 
-import { openConnection } from "../connection.ts";
 import type { OptionsInit } from "../mod.ts";
 import { Options } from "../mod.ts";
+import { wires } from "../wires.ts";
 import { ConnectionHandler, serveWith } from "./handler.ts";
 
 /**
@@ -53,7 +53,7 @@ export class LocalConnectionHandler extends ConnectionHandler {
       );
     }
     serveWith(this, (wire) => {
-      const conn = openConnection(checked, { wire, acceptCalls: checked.acceptCalls ?? true });
+      const conn = wires().connect(checked, { wire, acceptCalls: checked.acceptCalls ?? true, steady: false });
       // How a client ended is its own business.
       const close = () => conn.close().catch(() => {});
       return { closed: conn.wait().then(close), close, cancel: () => conn.cancel() };

@@ -133,7 +133,7 @@ export class Call {
 
 /** Those requests of calls that leave in parts. */
 export function largeOf(calls: readonly Call[] | undefined, base?: unknown): LargeMessage[] | undefined {
-  const large = base instanceof Call && base.large;
+  const large = (base as { readonly large?: LargeMessage } | undefined)?.large;
   if (!calls) return large ? [large] : undefined;
   return [large, ...calls.map(({ large }) => large)].filter((it) => !!it);
 }

@@ -6,27 +6,24 @@
 
 import { OperationError, ProtocolError } from "../protocol/errors.ts";
 import { LIMITS } from "../protocol/limits.ts";
-import { ACTION, BASE, MESSAGE, WANT } from "../protocol/messages.ts";
+import { BASE, MESSAGE, WANT } from "../protocol/messages.ts";
 import type { Reader } from "../protocol/reader.ts";
 import type { Decoder } from "../protocol/decoder.ts";
 import { CallContext, runInCall } from "./context.ts";
 import { largeOf } from "./call.ts";
 import type { Definitions } from "./definitions.ts";
 import { refusal } from "./definitions.ts";
-import { Script } from "./execute.ts";
-import type { Face } from "./faces.ts";
-import { faceOf, passOn } from "./faces.ts";
+import { extended, extension, isExtended } from "./extension.ts";
+import { anyFace } from "./face.ts";
 import { isOperationError, withoutFields } from "./failures.ts";
-import { iterable } from "./iterable.ts";
 import type { Link } from "./link.ts";
-import { change, follow, member, plain } from "./lookup.ts";
+import { plain } from "./lookup.ts";
 import { ITSELF, Referred } from "./marks.ts";
 import { readPath } from "./paths.ts";
 import { complete } from "./pending.ts";
+import { perform, type Request, Script } from "./perform.ts";
 import type { References } from "./references.ts";
-import { isClass } from "./source.ts";
 import { ignore } from "./waiting.ts";
-import { watch } from "./watch.ts";
 
 /** Arguments of one call that are accepted. */
 const ARGUMENT_LIMIT = 1 << 16;
@@ -47,22 +44,6 @@ export interface CalleeContext {
   prepare(source: string): Promise<unknown> | undefined;
   /** Says that something began or ceased to run for the peer. */
   busy(change: 1 | -1): void;
-}
-
-/** An operation that the peer asked for. */
-interface Request {
-  readonly id: number;
-  flags: number;
-  readonly path: readonly string[];
-  readonly action: number;
-  args: readonly unknown[];
-  readonly context: CallContext;
-  /** Whether code of the program was entered: what it throws is its own. */
-  entered: boolean;
-  /** The object whose method was called. */
-  self: unknown;
-  /** Whether that is what the operation started from, which the caller has a proxy of. */
-  readonly direct: boolean;
 }
 
 /** A held result: a value, or a promise of it. */
@@ -95,9 +76,9 @@ export class Callee {
     if (this.#running.has(id) || this.#held.has(id)) throw new ProtocolError(`Cannot take call ${id} twice`);
     let base: unknown, path: readonly string[] | undefined, action, args;
     let failure: { error: unknown } | undefined;
-    const { references, connection } = this.#context;
-    const context = new CallContext(connection);
-    references.signals.call = context;
+    const { references } = this.#context;
+    const context = new CallContext(this.#context);
+    references.call = context;
     try {
       base = this.#readBase(reader);
     } catch (error) {
@@ -113,7 +94,7 @@ export class Callee {
       if (!failure && !(error instanceof OperationError)) throw error;
       failure ??= { error };
     }
-    references.signals.call = undefined;
+    references.call = undefined;
     if (flags & WANT.NOTHING) context.abort(undefined);
     const arriving = references.takeArriving();
     const request: Request = {
@@ -175,11 +156,10 @@ export class Callee {
       case BASE.SOURCE: {
         const source = reader.string();
         const variables = decoder.value(reader) as Record<string, unknown>;
-        const script = new Script(
-          source,
-          variables,
-          (specifier, options) => this.#context.importModule(String(specifier), options),
-        );
+        const importer = (specifier: unknown, options: unknown) => {
+          return this.#context.importModule(String(specifier), options);
+        };
+        const script = new Script(extension().script(source, variables, importer));
         value = acceptCalls && this.#context.prepare(source)?.then(() => script) || script;
         break;
       }
@@ -215,17 +195,17 @@ export class Callee {
   /** Answers when a promise settles. */
   #later(request: Request, result: PromiseLike<unknown>): void {
     const { id, flags } = request;
-    if (faceOf(result) && !(flags & (WANT.VALUE | WANT.REFERENCE))) return void this.#held.set(id, { value: result });
+    if (anyFace(result) && !(flags & (WANT.VALUE | WANT.REFERENCE))) return void this.#held.set(id, { value: result });
     this.#running.set(id, request);
     this.#context.busy(1);
     if (flags & WANT.HOLD) {
-      if (faceOf(result)) this.#held.set(id, { value: result });
+      if (anyFace(result)) this.#held.set(id, { value: result });
       else this.#hold(id, Promise.resolve(result));
     }
     result.then((value) => {
       if (!this.#ended(id)) return;
       const held = this.#held.get(id);
-      if (held && !faceOf(held.value)) this.#held.set(id, { value });
+      if (held && !anyFace(held.value)) this.#held.set(id, { value });
       this.#succeed(request, value);
     }, (error) => {
       if (this.#ended(id)) this.#fail(request, error);
@@ -243,7 +223,8 @@ export class Callee {
     return known;
   }
 
-  #succeed({ id, flags, self, direct, context }: Request, value: unknown): void {
+  #succeed(request: Request, value: unknown): void {
+    const { id, flags, self, direct, context } = request;
     if (!(flags & (WANT.VALUE | WANT.REFERENCE))) return;
     const { link, references } = this.#context;
     const start = link.begin(MESSAGE.RESULT);
@@ -260,8 +241,17 @@ export class Callee {
     } catch (error) {
       link.rollback(start);
       references.undo();
-      this.#answerFailure(id, error);
+      if (!this.#putOff(() => this.#succeed(request, value))) this.#answerFailure(id, error);
     }
+  }
+
+  /** What the kernel cannot send, the extension may: asks for it, and does `again` when it is here. Returns false if it is. */
+  #putOff(again: () => void): boolean {
+    if (isExtended()) return false;
+    const { link } = this.#context;
+    queueMicrotask(() => link.commit(link.begin(MESSAGE.EXTEND)));
+    extended.then(again);
+    return true;
   }
 
   #failAtOnce(request: Request, error: unknown): void {
@@ -277,7 +267,10 @@ export class Callee {
   }
 
   #answerFailure(id: number, error: unknown): void {
-    this.#context.references.tell(MESSAGE.FAILURE, id, error, withoutFields);
+    this.#context.references.tell(MESSAGE.FAILURE, id, error, (error) => {
+      if (this.#putOff(() => this.#answerFailure(id, error))) throw error; // so nothing is sent yet
+      return withoutFields(error);
+    });
   }
 
   /** Takes a CANCEL message. */
@@ -313,66 +306,4 @@ export class Callee {
 function isThenable(value: unknown): value is PromiseLike<unknown> {
   return (typeof value === "object" || typeof value === "function") && value !== null &&
     typeof (value as { then?: unknown }).then === "function";
-}
-
-/** Does to `base` what a request says. */
-function perform(base: unknown, request: Request): unknown {
-  const { path } = request;
-  const face = faceOf(base);
-  if (face) return forward(face, path, request);
-  if (base instanceof Script) {
-    request.entered = true;
-    return base.run();
-  }
-  if (request.action === ACTION.GET) return follow(base, path);
-  const last = path.length - 1;
-  if (last < 0) return act(base, undefined, undefined, request);
-  const owner = last === 0 ? base : follow(base, path.slice(0, last));
-  if (owner instanceof Promise) return owner.then((owner) => act(owner, path[last], owner, request));
-  return act(owner, path[last], owner, request);
-}
-
-/** Has an operation done where its object lives, with which we have another connection. */
-function forward(face: Face, path: readonly string[], request: Request): unknown {
-  const { flags, action, args, context } = request;
-  request.entered = true; // what fails is not the caller's connection
-  const { operator, call, proxy } = passOn(face, path, action, args, !!(flags & WANT.REFERENCE), !!(flags & WANT.HOLD));
-  watch(context.signal, { aborted: (reason) => operator.cancel(call, reason) });
-  return proxy;
-}
-
-/** Does something to `holder`, or to its property `name` if there is one. */
-function act(holder: unknown, name: string | undefined, self: unknown, request: Request): unknown {
-  const { action, args, context } = request;
-  context.check();
-  holder = plain(holder);
-  const face = faceOf(holder);
-  if (face) return forward(face, name === undefined ? [] : [name], request);
-  if (action === ACTION.SET || action === ACTION.DELETE || action === ACTION.HAS) {
-    return change(holder, name, action, args);
-  }
-  const target = name === undefined ? holder : plain(member(holder, name));
-  if (target instanceof Promise) return target.then((target) => act(target, undefined, self, request));
-  if (action === ACTION.DISPOSE) return dispose(target);
-  if (action === ACTION.ITERATE) {
-    request.entered = true;
-    return iterable(target);
-  }
-  if (typeof target !== "function") {
-    throw new TypeError(`${name === undefined ? "The target of the call" : `"${name}"`} is not a function`);
-  }
-  if (action !== ACTION.CALL && action !== ACTION.NEW && action !== ACTION.INVOKE) {
-    throw new ProtocolError(`Cannot perform action ${action}`);
-  }
-  request.entered = true;
-  if (action === ACTION.NEW || action === ACTION.INVOKE && isClass(target)) return Reflect.construct(target, args);
-  request.self = plain(self);
-  return Reflect.apply(target, plain(self), args);
-}
-
-async function dispose(value: unknown): Promise<void> {
-  if (Object(value) !== value) return;
-  const object = value as Partial<AsyncDisposable & Disposable>;
-  if (typeof object[Symbol.asyncDispose] === "function") await object[Symbol.asyncDispose]!();
-  else if (typeof object[Symbol.dispose] === "function") object[Symbol.dispose]!();
 }

@@ -11,14 +11,14 @@ import { ACTION, BASE, MESSAGE, WANT } from "../protocol/messages.ts";
 import type { Reader } from "../protocol/reader.ts";
 import { Call, largeOf } from "./call.ts";
 import { CallTable } from "./call_table.ts";
-import type { Definitions } from "./definitions.ts";
+import type { Defining } from "./defining.ts";
 import { provision } from "./provision.ts";
-import type { Holding, Operator, Origin } from "./faces.ts";
+import { type Holding, type Operator, type Origin, RemoteFace } from "./faces.ts";
+import { Holdings } from "./holdings.ts";
 import type { Link } from "./link.ts";
-import { complete } from "./pending.ts";
-import type { References } from "./references.ts";
 import { writeOrigin, writePath } from "./paths.ts";
-import { explainReference } from "./source.ts";
+import { complete } from "./pending.ts";
+import type { Receiver, References } from "./references.ts";
 import { joinStacks } from "./stacks.ts";
 import type { StreamPort } from "./streams.ts";
 
@@ -33,7 +33,7 @@ export interface CallerContext {
   readonly link: Link;
   readonly decoder: Decoder;
   readonly references: References;
-  readonly definitions: Definitions;
+  readonly defining: Defining;
   readonly streams: StreamPort;
   /** The public connection. */
   readonly connection: object;
@@ -53,8 +53,11 @@ export type Base =
   | { readonly base: 6; readonly source: string; readonly variables: Record<string, unknown> };
 
 /** Issues operations and takes the answers. */
-export class Caller implements Operator {
+export class Caller implements Operator, Receiver {
   readonly #context: CallerContext;
+  readonly #holdings: Holdings;
+  /** Where the operation started whose answer is being decoded. */
+  #asked: unknown;
   /** Calls whose answer is expected. */
   readonly #calls = new CallTable();
   /** Calls of this turn, whose flags can still change. */
@@ -69,6 +72,7 @@ export class Caller implements Operator {
 
   constructor(context: CallerContext) {
     this.#context = context;
+    this.#holdings = new Holdings(context.link, this);
   }
 
   get connection(): object {
@@ -112,6 +116,8 @@ export class Caller implements Operator {
     references.begin();
     const { writer } = link;
     let flags;
+    // The rarer actions are not in the kernel.
+    if (link.extending || action > ACTION.INVOKE) link.extend();
     try {
       writer.varint(call.id);
       flags = writer.position - start;
@@ -148,17 +154,19 @@ export class Caller implements Operator {
   }
 
   #writeBase(from: Base): void {
-    const { link, definitions } = this.#context;
+    const { link, defining } = this.#context;
     const { writer } = link;
     writer.u8(from.base);
     switch (from.base) {
       case BASE.DEFINED:
-        return writer.varint(definitions.define(from.fn));
+        return writer.varint(defining.define(from.fn));
       case BASE.MODULE:
+        link.extend();
         return writer.string(from.specifier);
       case BASE.VALUE:
         return link.value(from.value, "value");
       case BASE.SOURCE:
+        link.extend();
         writer.string(provision().portable(from.source));
         return link.value(from.variables, "variables");
     }
@@ -265,7 +273,37 @@ export class Caller implements Operator {
   }
 
   release(holding: Holding): void {
-    this.#context.references.release(holding);
+    this.#holdings.release(holding);
+  }
+
+  /** How many references we hold. */
+  get holding(): number {
+    return this.#holdings.size;
+  }
+
+  imported(handle: number, name: string): object {
+    return this.#holdings.face(handle, name).proxy;
+  }
+
+  promised(handle: number, name: string): Promise<unknown> | undefined {
+    const face = this.#holdings.face(handle, name);
+    return this.unwanted ? undefined : this.result(this.operate(face, NOTHING, ACTION.GET, NONE, false));
+  }
+
+  itself(): unknown {
+    if (this.#asked instanceof RemoteFace) return this.#asked.proxy;
+    if (this.unwanted) return;
+    throw new ProtocolError("Cannot take an object for where an operation started from none");
+  }
+
+  /** Decodes what nobody wants any more, and gives back what comes with it. */
+  discard(decode: () => unknown): void {
+    this.#holdings.discard(decode);
+    this.#context.references.takeArriving();
+  }
+
+  get unwanted(): boolean {
+    return this.#holdings.unwanted;
   }
 
   /** Reads the number and the value of an answer. */
@@ -275,11 +313,11 @@ export class Caller implements Operator {
     let value, refused = false;
     if (!call) {
       if (id < 1 || id > this.#last) throw new ProtocolError(`Cannot find call ${id}, which was answered`);
-      this.#context.references.discard(() => this.#context.decoder.value(reader));
+      this.discard(() => this.#context.decoder.value(reader));
       return { call, value, refused };
     }
     const { decoder, references } = this.#context;
-    references.asked = call.context;
+    this.#asked = call.context;
     try {
       value = decoder.value(reader);
     } catch (error) {
@@ -289,7 +327,7 @@ export class Caller implements Operator {
       value = error;
       refused = true;
     } finally {
-      references.asked = undefined;
+      this.#asked = undefined;
     }
     this.#calls.delete(id);
     if (this.#waiting === 0) this.#context.busy(-1);
@@ -315,8 +353,9 @@ export class Caller implements Operator {
     if (error instanceof Error) {
       const from = call.context as Origin | Base;
       if (from && "base" in from && from.base === BASE.DEFINED) {
-        const source = this.#context.definitions.sourceOf(this.#context.definitions.define(from.fn));
-        if (source) explainReference(error, source);
+        const { defining } = this.#context;
+        const source = defining.sourceOf(defining.define(from.fn));
+        if (source) provision().explain(error, source);
       }
       const { peer } = this.#context;
       if (!call.site) return call.rejectLate(error, (site) => joinStacks(error, site, peer));
@@ -337,6 +376,7 @@ export class Caller implements Operator {
     if (this.#waiting > 0) this.#context.busy(-1);
     this.#calls.clear();
     this.#turn = [];
+    this.#holdings.clear();
     let told = false;
     for (const call of calls) {
       if (call.awaited) told = true;

@@ -10,14 +10,19 @@ import { asyncStorage, runtime } from "../runtime/host.ts";
 
 /** A call from the peer. */
 export class CallContext {
-  /** The public connection that it came over. */
-  readonly connection: object;
+  readonly #owner: { readonly connection: object };
   #controller: AbortController | undefined;
   #reason: unknown;
   #aborted = false;
 
-  constructor(connection: object) {
-    this.connection = connection;
+  /** @param owner What knows the connection. */
+  constructor(owner: { readonly connection: object }) {
+    this.#owner = owner;
+  }
+
+  /** The public connection that it came over. */
+  get connection(): object {
+    return this.#owner.connection;
   }
 
   /** Aborted when the caller cancels or is gone. */

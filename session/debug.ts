@@ -36,8 +36,8 @@ export function debug(at: 1 | 2, text: () => string): void {
   if (level >= at) say(`across ${pid() ?? ""}: ${text()}\n`);
 }
 
-/** Is told of each message: which session it belongs to, whether we sent it, its kind, its size in bytes, and the number behind its kind. */
-export type Observer = (session: object, sent: boolean, kind: number, bytes: number, id: number) => void;
+/** Is told of each message: which session it belongs to, whether we sent it, and where it stands. */
+export type Observer = (session: object, sent: boolean, bytes: Uint8Array, start: number, end: number) => void;
 
 let observer: Observer | undefined;
 
@@ -53,13 +53,6 @@ export function isObserved(): boolean {
 
 /** Tells of a message that begins with its kind at `start`, if anybody wants to know. */
 export function observe(session: object, sent: boolean, bytes: Uint8Array, start: number, end: number): void {
-  const kind = bytes[start]!;
-  debug(2, () => `${sent ? "sent" : "received"} message of kind ${kind}, ${end - start} bytes`);
-  if (!observer) return;
-  let id = 0;
-  for (let at = start + 1, factor = 1; at < end && factor < 2 ** 49; at++, factor *= 128) {
-    id += (bytes[at]! & 127) * factor;
-    if (bytes[at]! < 128) break;
-  }
-  observer(session, sent, kind, end - start, id);
+  debug(2, () => `${sent ? "sent" : "received"} message of kind ${bytes[start]}, ${end - start} bytes`);
+  observer?.(session, sent, bytes, start, end);
 }

@@ -1,31 +1,24 @@
 /**
- * Numbers for functions and classes, so that each is named, or its source sent, once per connection. Which of the ways a function travels (exported,
- * public, by source) is decided here.
+ * Functions and classes that the peer defined, so that each is named, or its source sent, once per connection. What we define is in `defining.ts`.
  *
  * @module
  */
 
-import { OperationError, ProtocolError } from "../protocol/errors.ts";
-import { DEFINITION, MESSAGE } from "../protocol/messages.ts";
+import { DisconnectError, OperationError, ProtocolError } from "../protocol/errors.ts";
+import { DEFINITION } from "../protocol/messages.ts";
 import type { Reader } from "../protocol/reader.ts";
-import { publicName, resolvePublic } from "../modules/public_names.ts";
-import * as errors from "../protocol/errors.ts";
-import { provision } from "./provision.ts";
-import type { Link } from "./link.ts";
-import { fromSource, isClass, sourceOf } from "./source.ts";
+import { resolvePublic } from "../modules/public_names.ts";
+import { fromSource, isClass } from "./source.ts";
 
 /** Definitions that one side may make. */
-const LIMIT = 1 << 16;
+export const DEFINITION_LIMIT: number = 1 << 16;
 /** How across's own errors are named, which every side has. */
-const OWN_ERRORS = "across#";
-/** Not by what they say that they are called, which is something shorter in the kernel. */
-const ownErrors: ReadonlyMap<unknown, string> = new Map(Object.entries(errors).map(([name, fn]) => [fn, name]));
+export const OWN_ERRORS = "across#";
+/** Under the names that they have everywhere: in the kernel they are called something shorter. */
+export const errors: Readonly<Record<string, unknown>> = { OperationError, DisconnectError, ProtocolError };
 
 /** What definitions need of the rest of a session. */
 export interface DefinitionContext {
-  readonly link: Link;
-  /** `URL#path` of something exported here, or that was imported from the peer. */
-  exportedName(fn: object): string | undefined;
   /** What an exported name means, here or in a module of the peer; possibly a promise. `any`: or in any other module. */
   resolveExported(name: string, any: boolean): unknown;
   /** Imports a module for code that the peer sent. */
@@ -36,88 +29,13 @@ export interface DefinitionContext {
   readonly acceptCalls: boolean;
 }
 
-interface Definition {
-  readonly kind: number;
-  readonly text: string;
-}
-
-/** What both sides call by number. */
+/** What the peer calls by number. */
 export class Definitions {
   readonly #context: DefinitionContext;
-  #known = new WeakMap<object, number>();
-  readonly #byText = new Map<string, number>();
-  readonly #sources = new Map<number, string>();
-  #last = 0;
   readonly #received = new Map<number, { value: unknown; failed?: boolean }>();
 
   constructor(context: DefinitionContext) {
     this.#context = context;
-  }
-
-  /** Forgets how functions travel: names were added. */
-  reconsider(): void {
-    this.#known = new WeakMap();
-  }
-
-  /**
-   * The number of a function or class; the definition is sent if it is new.
-   *
-   * @throws {OperationError} If it cannot travel at all.
-   */
-  define(fn: object): number {
-    const known = this.#known.get(fn);
-    if (known !== undefined) return known;
-    const number = this.#number(
-      this.#named(fn, DEFINITION.EXPORTED, DEFINITION.PUBLIC) ??
-        { kind: DEFINITION.SOURCE, text: provision().portable(sourceOf(fn)) },
-    );
-    this.#known.set(fn, number);
-    return number;
-  }
-
-  /** The number of a class that the peer knows by name as well; undefined for other classes and functions. */
-  classNumber(fn: object): number | undefined {
-    if (!isClass(fn)) return;
-    const own = ownErrors.get(fn);
-    const definition = own
-      ? { kind: DEFINITION.PUBLIC_CLASS, text: OWN_ERRORS + own }
-      : this.#named(fn, DEFINITION.CLASS, DEFINITION.PUBLIC_CLASS);
-    return definition && this.#number(definition);
-  }
-
-  /** The source that was sent under a number, if any. */
-  sourceOf(number: number): string | undefined {
-    return this.#sources.get(number);
-  }
-
-  #named(fn: object, exported: number, open: number): Definition | undefined {
-    const name = this.#context.exportedName(fn);
-    if (name) return { kind: exported, text: name };
-    const text = publicName(fn);
-    return text ? { kind: open, text } : undefined;
-  }
-
-  #number({ kind, text }: Definition): number {
-    const key = kind + text;
-    const known = this.#byText.get(key);
-    if (known !== undefined) return known;
-    if (this.#byText.size >= LIMIT) {
-      throw new OperationError(`Cannot send more than ${LIMIT} different functions over one connection`);
-    }
-    const number = ++this.#last;
-    this.#byText.set(key, number);
-    if (kind === DEFINITION.SOURCE) this.#sources.set(number, text);
-    this.#context.link.before((writer) => {
-      writer.u8(MESSAGE.DEFINE);
-      writer.varint(number);
-      writer.u8(kind);
-      writer.string(text);
-    }, () => {
-      this.#byText.delete(key);
-      this.#sources.delete(number);
-      this.reconsider();
-    });
-    return number;
   }
 
   /**
@@ -127,7 +45,7 @@ export class Definitions {
    */
   defined(reader: Reader): Promise<unknown> | undefined {
     const number = reader.varint(), kind = reader.u8(), text = reader.string();
-    if (this.#received.size >= LIMIT || this.#received.has(number)) {
+    if (this.#received.size >= DEFINITION_LIMIT || this.#received.has(number)) {
       throw new ProtocolError(`Cannot define ${number} once more`);
     }
     const entry: { value: unknown; failed?: boolean } = { value: undefined };
@@ -155,7 +73,7 @@ export class Definitions {
         return needClass(this.#context.resolveExported(text, acceptCalls));
       case DEFINITION.PUBLIC_CLASS: {
         const own = text.startsWith(OWN_ERRORS) && text.slice(OWN_ERRORS.length);
-        if (own && Object.hasOwn(errors, own)) return needClass((errors as Record<string, unknown>)[own]);
+        if (own && Object.hasOwn(errors, own)) return needClass(errors[own]);
         if (!acceptCalls) break;
         return needClass(resolvePublic(text));
       }

@@ -173,6 +173,7 @@ export class Exchange {
     const modules = await this.#claim(sources);
     const packed = modules.length > 0 ? await packModules(modules) : undefined;
     const start = link.begin(MESSAGE.ROOTS);
+    link.extend();
     link.writer.u8(packed ? 1 : 0);
     link.writer.varint(roots.length);
     for (const root of roots) link.writer.string(root);

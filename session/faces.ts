@@ -6,8 +6,12 @@
  */
 
 import { OperationError } from "../protocol/errors.ts";
-import { ACTION } from "../protocol/messages.ts";
+import { ACTION, REFERENCE } from "../protocol/messages.ts";
+import type { Writer } from "../protocol/writer.ts";
 import { Call } from "./call.ts";
+import { AnyFace, anyFace, FACE, isHidden } from "./face.ts";
+import { writeOrigin, writePath } from "./paths.ts";
+import { watch } from "./watch.ts";
 
 /** An object of the peer that we hold a reference to: how often it was received, so that we can give it back. */
 export interface Holding {
@@ -48,14 +52,7 @@ export interface Operator {
   cancel(call: Call, reason: unknown): void;
 }
 
-/** The key under which a proxy gives its face. Nobody outside of this file can ask for it. */
-const FACE = Symbol("face");
 const NOTHING: readonly string[] = [];
-
-/** The names that are never looked up over there. */
-export function isHidden(name: string): boolean {
-  return name.startsWith("_") || name === "constructor" || name === "prototype" || name === "then";
-}
 
 /**
  * What proxies are made around: callable and constructible, without properties that a proxy would have to show. Runtimes print the target of a
@@ -73,7 +70,7 @@ function makeTarget(describe: () => string): object {
 const passing = makeTarget(() => "Remote <result>");
 
 /** What the three kinds of faces share: building paths, and everything that is answered here. */
-export abstract class Face implements ProxyHandler<object> {
+export abstract class Face extends AnyFace implements ProxyHandler<object> {
   readonly operator: Operator;
   /** Where operations on this face start. */
   abstract readonly origin: Origin;
@@ -81,6 +78,7 @@ export abstract class Face implements ProxyHandler<object> {
   readonly path: readonly string[];
 
   constructor(operator: Operator, path: readonly string[]) {
+    super();
     this.operator = operator;
     this.path = path;
   }
@@ -88,14 +86,35 @@ export abstract class Face implements ProxyHandler<object> {
   /** A proxy of this face. */
   abstract readonly proxy: object;
 
-  /** How it is printed. */
-  abstract describe(): string;
-
-  /** What asking for `then`, `catch` and `finally` gives; undefined where the proxy is no promise. */
-  abstract promise(): Promise<unknown> | undefined;
-
   /** @throws {OperationError} If nothing can be built upon it any more. */
   chain(): void {}
+
+  write(writer: Writer, operator: object, needed: Call[]): boolean {
+    if (this.operator.caller !== operator) return false;
+    // The result of an operation, or a path: it is resolved over there, where it is.
+    this.chain();
+    if (this.origin instanceof Call) needed.push(this.origin);
+    writer.u8(REFERENCE.PENDING);
+    writeOrigin(writer, this.origin, operator);
+    writePath(writer, this.path);
+    return true;
+  }
+
+  pass(
+    further: readonly string[],
+    action: number,
+    args: readonly unknown[],
+    reference: boolean,
+    held: boolean,
+    signal: AbortSignal,
+  ): object {
+    const { operator, origin, path } = this;
+    if (origin instanceof Call) origin.chain();
+    const call = operator.operate(origin, [...path, ...further], action, args, reference);
+    if (held) call.chain();
+    watch(signal, { aborted: (reason) => operator.cancel(call, reason) });
+    return new ResultFace(operator, call).proxy;
+  }
 
   get(target: object, key: string | symbol, receiver: unknown): unknown {
     if (typeof key === "string") {
@@ -223,6 +242,15 @@ export class RemoteFace extends Face {
   }
 
   promise(): undefined {}
+
+  override write(writer: Writer, operator: object, needed: Call[]): boolean {
+    const { holding } = this;
+    if (!holding || this.operator.caller !== operator) return super.write(writer, operator, needed);
+    writer.u8(REFERENCE.YOURS);
+    if (holding.count === 0) throw new OperationError(`Cannot send ${this.describe()} as it was released`);
+    writer.varint(holding.handle);
+    return true;
+  }
 }
 
 /** The face of something that a path leads to. Awaiting it reads it, at most once. */
@@ -281,11 +309,7 @@ export class ResultFace extends Face {
 }
 
 /** The face behind a proxy; undefined for everything else. */
-export function faceOf(value: unknown): Face | undefined {
-  if (typeof value !== "function") return;
-  const face = (value as { [FACE]?: unknown })[FACE];
-  return face instanceof Face ? face : undefined;
-}
+export const faceOf: (value: unknown) => Face | undefined = anyFace as never;
 
 function needFace(value: unknown, verb: string): Face {
   return faceOf(value) ?? fail(`Cannot ${verb} something that is not a proxy, path or result of a connection`);
@@ -316,25 +340,6 @@ export function release(value: unknown): void {
   if (face instanceof ResultFace) {
     face.promise().then((it) => faceOf(it) instanceof RemoteFace && release(it), () => {});
   }
-}
-
-/**
- * Passes an operation on to where its object lives.
- *
- * @param held Whether others will be built upon its result.
- */
-export function passOn(
-  { operator, origin, path }: Face,
-  further: readonly string[],
-  action: number,
-  args: readonly unknown[],
-  reference: boolean,
-  held: boolean,
-): ResultFace {
-  if (origin instanceof Call) origin.chain();
-  const call = operator.operate(origin, [...path, ...further], action, args, reference);
-  if (held) call.chain();
-  return new ResultFace(operator, call);
 }
 
 /** A promise of a proxy of what `value` refers to. */

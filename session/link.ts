@@ -29,7 +29,7 @@ export class Link {
   readonly #failed: (error: unknown) => void;
   readonly #outbox: Outbox;
   readonly #encoder: Encoder;
-  /** DEFINE messages that the message being encoded turned out to need before it. */
+  /** Messages that the one being encoded turned out to need before it. */
   readonly #before: { readonly write: (writer: Writer) => void; readonly undo: () => void }[] = [];
   /** To be told of the message that is being encoded. */
   readonly #carrying: ((large: LargeMessage | undefined) => void)[] = [];
@@ -47,6 +47,10 @@ export class Link {
   start = 0;
   /** Called before each write, while the messages in it can still be changed. */
   beforeFlush: () => void = () => {};
+  /** To be called while a message is encoded that an end which has only the kernel cannot take: see `extending.ts`. */
+  extend: () => void = () => {};
+  /** Whether the next call is to be such a message. */
+  extending = false;
   /** Set by each write, for the heartbeat to look at and clear. */
   active = false;
   /** When the write that is under way began, in the clock's milliseconds; 0 when there is none. */

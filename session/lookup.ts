@@ -1,12 +1,11 @@
 /**
- * What the peer reaches by name: properties of objects that it was handed, and never those that everybody inherits.
+ * Finding what a path leads to, among the properties that a peer may see. What is done to it then is in `perform.ts`.
  *
  * @module
  */
 
 import { OperationError } from "../protocol/errors.ts";
-import { ACTION } from "../protocol/messages.ts";
-import { faceOf, isHidden } from "./faces.ts";
+import { anyFace, isHidden } from "./face.ts";
 import { Referred } from "./marks.ts";
 
 /** What `ref()` may have been wrapped around, for going on from there. */
@@ -16,7 +15,7 @@ export function plain(value: unknown): unknown {
 
 /** Looks a public name up, on the object or its class, but nothing that every object or function has. */
 export function member(holder: unknown, name: string): unknown {
-  if (faceOf(holder)) return (holder as Record<string, unknown>)[name];
+  if (anyFace(holder)) return (holder as Record<string, unknown>)[name];
   if (holder === null || holder === undefined) {
     throw new TypeError(`Cannot read properties of ${holder} (reading "${name}")`);
   }
@@ -26,7 +25,7 @@ export function member(holder: unknown, name: string): unknown {
 }
 
 /** Who has a public name: the object or what it inherits from, but not what every object or function inherits from. */
-function ownerOf(holder: object, name: string): object | undefined {
+export function ownerOf(holder: object, name: string): object | undefined {
   let at: object | null = holder;
   while (at !== null && !Object.hasOwn(at, name)) at = Object.getPrototypeOf(at);
   if (isHidden(name) || at === Object.prototype || at === Function.prototype) {
@@ -43,17 +42,4 @@ export function follow(base: unknown, path: readonly string[]): unknown {
     value = member(plain(value), path[i]!);
   }
   return value;
-}
-
-/** Assigns, deletes or looks for a property. */
-export function change(holder: unknown, name: string | undefined, action: number, args: readonly unknown[]): unknown {
-  if (name === undefined || Object(holder) !== holder) {
-    throw new TypeError("Only properties of objects can be changed or looked for");
-  }
-  const object = holder as Record<string, unknown>;
-  const owner = ownerOf(object, name);
-  if (action === ACTION.HAS) return owner !== undefined;
-  if (action === ACTION.DELETE) return Reflect.deleteProperty(object, name);
-  if (!Reflect.set(object, name, args[0])) throw new TypeError(`Cannot assign "${name}"`);
-  return undefined;
 }

@@ -11,25 +11,24 @@ import { MESSAGE } from "../protocol/messages.ts";
 import { Reader } from "../protocol/reader.ts";
 import type { Wire } from "../transports/wire.ts";
 import { Callee } from "./callee.ts";
-import { Caller } from "./caller.ts";
-import { followCalls } from "./context.ts";
+import type { Caller, CallerContext } from "./caller.ts";
 import { isObserved, observe } from "./debug.ts";
+import type { Defining } from "./defining.ts";
 import { Definitions } from "./definitions.ts";
-import { Exchange } from "./exchange.ts";
+import type { Exchange } from "./exchange.ts";
+import { extension, isExtended } from "./extension.ts";
 import { Link } from "./link.ts";
 import type { ConnectionStatus } from "./peer.ts";
-import type { RecordsContext } from "./records.ts";
-import { carryRecords, recordsArrived, recordsOver } from "./records.ts";
+import type { Records } from "./records.ts";
 import { References } from "./references.ts";
 import type { StreamPort } from "./streams.ts";
-import { Streams } from "./streams.ts";
 import { withoutOwnFrames } from "./stacks.ts";
 import { ignore } from "./waiting.ts";
 
 /** What the parts are told, and what they tell. */
 export interface PartsInit {
   readonly wire: Wire;
-  /** The public connection. */
+  /** The public connection. Where a BIOS began the session it is made when somebody asks. */
   readonly connection: object;
   /** Whether the peer may start things here. */
   readonly acceptCalls: boolean;
@@ -45,12 +44,16 @@ export interface PartsInit {
   readonly peerBooted: boolean;
   /** Who and where the peer is, for stacks. */
   readonly peer: string;
+  /** Has calls followed across `await`, as long as that is not the case: a promise, or nothing to wait for. Undefined where it comes with modules. */
+  readonly followCalls: (() => Promise<void> | undefined) | undefined;
   /** Why nothing can be asked any more. */
   readonly over: DisconnectError | undefined;
   /** Settles when it is known whether the peer takes modules from us. */
   peerAccepts(): Promise<boolean>;
   /** Says that something began or ceased to be awaited or to run. */
   busy(change: 1 | -1): void;
+  /** Takes an EXTEND message. Gives what must be waited for before the next one is read, if anything. */
+  extend(packed: Uint8Array): Promise<void> | undefined;
   /** A write failed. */
   lost(error: unknown): void;
   /** A message that was kept back broke the protocol. */
@@ -75,35 +78,34 @@ export class Parts {
   readonly #init: PartsInit;
   readonly #reader = new Reader();
   readonly #decoder: Decoder;
-  readonly #records: RecordsContext;
   /** Messages that came while something was loaded that they need. */
   #stalled: (() => void)[] | undefined;
   /** What is sent goes through it. */
   readonly link: Link;
   /** What goes by reference. */
   readonly references: References;
-  /** Functions and classes by number. */
+  /** Functions and classes of the peer by number. */
   readonly definitions: Definitions;
-  /** Modules. */
-  readonly exchange: Exchange;
-  /** Streams and iterations. */
-  readonly streams: StreamPort;
+  /** Resolves when what came behind the extension was taken. Undefined where none came. */
+  extending: Promise<void> | undefined;
+  #exchange: Exchange | undefined;
+  #streams: StreamPort | undefined;
   /** Operations that the peer asks us for. */
   readonly callee: Callee;
-  /** Operations that we ask the peer for. */
-  readonly caller: Caller;
+  #caller: Caller | undefined;
+  #defining: Defining | undefined;
+  #records: Records | undefined;
 
   /** Puts them together. */
   constructor(init: PartsInit) {
     this.#init = init;
-    const { connection, acceptCalls, exposed, limit } = init;
-    const busy = (change: 1 | -1) => init.busy(change);
+    const { acceptCalls, exposed, limit, busy } = init;
     const link = this.link = new Link(
       init.wire,
       {
-        classId: (constructor) => this.definitions.classNumber(constructor),
+        classId: (constructor) => this.defining.classNumber(constructor),
         external: (writer, value) => this.references.encode(writer, value),
-        stack: (text) => withoutOwnFrames(this.exchange.originalStack(text)),
+        stack: (text) => withoutOwnFrames(this.#exchange?.originalStack(text) ?? text),
       },
       limit,
       (error) => init.lost(error),
@@ -112,28 +114,13 @@ export class Parts {
       classById: (number) => this.definitions.classById(number),
       external: (reader) => this.references.decode(reader),
     });
-    const exchange = this.exchange = new Exchange({
-      link,
-      decoder,
-      limit,
-      accepts: init.acceptModules,
-      booted: init.booted,
-      get peerBooted() {
-        return init.peerBooted;
-      },
-      prefix: init.booted ? "" : `across:/${++count}/`,
-      peerAccepts: () => init.peerAccepts(),
-      renamed: () => this.definitions.reconsider(),
-    });
-    const importModule = (specifier: string, options: unknown) => exchange.import(specifier, options);
-    const prepare = (source: string) => exchange.prepare(source);
+    const importModule = (specifier: string, options: unknown) => this.exchange.import(specifier, options);
+    const prepare = (source: string) => isExtended() ? this.exchange.prepare(source) : undefined;
     const definitions = this.definitions = new Definitions({
-      link,
       acceptCalls,
       prepare,
       import: importModule,
-      exportedName: (fn) => exchange.nameOf(fn),
-      resolveExported: (name, any) => exchange.resolveExported(name, any),
+      resolveExported: (name, any) => this.exchange.resolveExported(name, any),
     });
     // deno-lint-ignore no-this-alias -- for a getter, as the caller is made after the references that it needs
     const parts = this;
@@ -146,48 +133,109 @@ export class Parts {
       get streams() {
         return parts.streams;
       },
-      define: (fn) => definitions.define(fn),
-      classNumber: (fn) => definitions.classNumber(fn),
+      sides: (context) => extension().sides(context),
+      get defining() {
+        return parts.defining;
+      },
       defined: (number) => definitions.get(number),
       held: (id) => this.callee.held(id),
     });
-    const streams = this.streams = new Streams({
+    this.callee = new Callee({
       link,
       decoder,
       references,
-      get peer() {
-        return init.peer;
+      definitions,
+      get connection() {
+        return init.connection;
       },
-      exported: (constructor) => exchange.nameOf(constructor) !== undefined,
+      acceptCalls,
+      exposed,
+      importModule,
+      prepare,
       busy,
     });
-    const common = { link, decoder, references, definitions, connection, busy };
-    this.callee = new Callee({ ...common, acceptCalls, exposed, importModule, prepare });
-    this.caller = new Caller({
-      ...common,
-      streams,
-      get peer() {
-        return init.peer;
-      },
-      get over() {
-        return init.over;
-      },
-    });
-    this.#records = {
+  }
+
+  /** What the parts of the extension are told. */
+  #common(): CallerContext {
+    // deno-lint-ignore no-this-alias -- for a getter
+    const parts = this;
+    const init = this.#init;
+    const { link, references, defining } = this;
+    return {
       link,
-      decoder,
       references,
-      connection,
+      defining,
+      decoder: this.#decoder,
+      busy: init.busy,
+      get streams() {
+        return parts.streams;
+      },
+      get connection() {
+        return init.connection;
+      },
       get peer() {
         return init.peer;
       },
       get over() {
         return init.over;
       },
-      leaving: new Set(),
     };
-    carryRecords(this.#records);
-    link.beforeFlush = () => this.caller.settleTurn();
+  }
+
+  /** Operations that we ask the peer for. Made with the first one. */
+  get caller(): Caller {
+    if (this.#caller) return this.#caller;
+    const caller = this.#caller = extension().caller(this.#common());
+    this.link.beforeFlush = () => caller.settleTurn();
+    return caller;
+  }
+
+  /** Functions and classes of ours by number. Made with the first one. */
+  get defining(): Defining {
+    return this.#defining ??= extension().defining({
+      link: this.link,
+      exportedName: (fn) => this.#exchange?.nameOf(fn),
+    });
+  }
+
+  /** Streams and iterations. Made with the first of either. */
+  get streams(): StreamPort {
+    const init = this.#init;
+    return this.#streams ??= extension().streams({
+      link: this.link,
+      decoder: this.#decoder,
+      references: this.references,
+      get peer() {
+        return init.peer;
+      },
+      discard: (decode) => this.caller.discard(decode),
+      exported: (constructor) => this.#exchange?.nameOf(constructor) !== undefined,
+      busy: init.busy,
+    });
+  }
+
+  /** Log records. Made when the connection is there, or the first ones come. */
+  get records(): Records {
+    return this.#records ??= extension().records(this.#common());
+  }
+
+  /** Modules. Made when they are first spoken of. */
+  get exchange(): Exchange {
+    const init = this.#init;
+    return this.#exchange ??= extension().exchange({
+      link: this.link,
+      decoder: this.#decoder,
+      limit: init.limit,
+      accepts: init.acceptModules,
+      booted: init.booted,
+      get peerBooted() {
+        return init.peerBooted;
+      },
+      prefix: init.booted ? "" : `across:/${++count}/`,
+      peerAccepts: () => init.peerAccepts(),
+      renamed: () => this.#defining?.reconsider(),
+    });
   }
 
   /**
@@ -209,8 +257,11 @@ export class Parts {
       const copy = Uint8Array.prototype.slice.call(bytes, start, end);
       this.#stalled!.push(() => this.take(copy, 0, copy.length, segments, own));
     };
-    // What a loading module may wait for itself is let through; everything else keeps its order.
-    if (this.#stalled && kind !== MESSAGE.RESULT && kind !== MESSAGE.FAILURE && kind !== MESSAGE.MODULES) {
+    // What a loading module may wait for itself is let through; everything else keeps its order, and so does all that the extension may be for.
+    if (
+      this.#stalled &&
+      (!isExtended() || kind !== MESSAGE.RESULT && kind !== MESSAGE.FAILURE && kind !== MESSAGE.MODULES)
+    ) {
       return again();
     }
     if (isObserved()) observe(this.link, false, bytes, start, end);
@@ -220,7 +271,7 @@ export class Parts {
     try {
       if (own(kind, () => this.#decoder.value(reader))) return;
       if (kind === MESSAGE.CALL) {
-        const loading = this.#init.booted ? undefined : followCalls();
+        const loading = this.#init.followCalls?.();
         if (!loading) return this.callee.called(reader);
         this.#stall(loading);
         return again();
@@ -243,6 +294,13 @@ export class Parts {
         if (loading) this.#stall(loading);
         return;
       }
+      case MESSAGE.EXTEND: {
+        const loading = this.#init.extend(reader.raw(reader.end - reader.position));
+        if (!loading) return;
+        loading.catch((error) => this.#init.fail(error));
+        this.extending = this.#stall(loading);
+        return;
+      }
       case MESSAGE.CANCEL:
         return this.callee.cancelled(reader.varint(), this.#value(reader));
       case MESSAGE.RELEASE:
@@ -256,11 +314,11 @@ export class Parts {
       case MESSAGE.MODULES:
         return this.exchange.arrived(reader);
       case MESSAGE.BLOB:
-        return this.references.blobs.arrived(reader.varint(), this.#value(reader));
+        return this.references.sides.blobs.arrived(reader.varint(), this.#value(reader));
       case MESSAGE.SIGNAL:
-        return this.references.signals.said(reader.varint(), this.#value(reader));
+        return this.references.sides.signals.said(reader.varint(), this.#value(reader));
       case MESSAGE.LOG:
-        return recordsArrived(this.#records, reader);
+        return this.records.arrived(reader);
       case MESSAGE.STREAM:
         return this.streams.arrived(reader, segments);
     }
@@ -274,9 +332,9 @@ export class Parts {
   }
 
   /** Keeps messages back until something is loaded that they need. */
-  #stall(loading: Promise<unknown>): void {
+  #stall(loading: Promise<unknown>): Promise<void> {
     const stalled: (() => void)[] = this.#stalled = [];
-    loading.catch(ignore).then(() => {
+    return loading.catch(ignore).then(() => {
       this.#stalled = undefined;
       try {
         while (stalled.length > 0 && !this.#stalled) stalled.shift()!();
@@ -290,15 +348,16 @@ export class Parts {
 
   /** What is under way and held. */
   counters(): Pick<ConnectionStatus, Counters> {
-    const { caller, callee, references, streams, exchange } = this;
+    const { callee, references } = this;
+    const caller = this.#caller;
     return {
-      callsInFlight: caller.inFlight,
+      callsInFlight: caller?.inFlight ?? 0,
       callsRunning: callee.running,
-      referencesHeld: references.imported,
+      referencesHeld: caller?.holding ?? 0,
       referencesGiven: references.exported,
       resultsHeld: callee.holding,
-      streamsOpen: streams.open,
-      modulesSent: exchange.sent,
+      streamsOpen: this.#streams?.open ?? 0,
+      modulesSent: this.#exchange?.sent ?? 0,
     };
   }
 
@@ -311,12 +370,12 @@ export class Parts {
    */
   clear(makeError: () => DisconnectError, quiet: boolean): boolean {
     const error = makeError();
-    const waited = this.streams.clear(error);
-    const told = this.caller.clear(makeError, quiet) || waited;
+    const waited = !!this.#streams?.clear(error);
+    const told = !!this.#caller?.clear(makeError, quiet) || waited;
     this.callee.clear(error);
     this.references.clear(error);
-    this.exchange.clear(error);
-    recordsOver(this.#records);
+    this.#exchange?.clear(error);
+    this.#records?.over();
     return told;
   }
 }

@@ -9,14 +9,20 @@ import { BASE } from "../protocol/messages.ts";
 import type { Reader } from "../protocol/reader.ts";
 import type { Writer } from "../protocol/writer.ts";
 import { Call } from "./call.ts";
-import type { Operator, Origin } from "./faces.ts";
 
 /** Parts of a path that are accepted. */
 const PATH_LIMIT = 1000;
 const NOTHING: readonly string[] = [];
 
+/** The face of an object of a peer, or of what it exposes. */
+interface Start {
+  readonly operator: { readonly caller: object };
+  readonly holding: { readonly handle: number; readonly count: number } | undefined;
+  describe(): string;
+}
+
 /** Writes where an operation starts. */
-export function writeOrigin(writer: Writer, origin: Origin, operator: Operator): void {
+export function writeOrigin(writer: Writer, origin: Call | Start | undefined, operator: object): void {
   if (origin instanceof Call) {
     if (origin.failure) throw origin.failure.error;
     writer.u8(BASE.RESULT);

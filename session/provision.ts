@@ -13,10 +13,18 @@ export interface Provision {
   graph(): ModuleGraph;
   /** A source in whose place its dynamic imports are served by whoever executes it. */
   portable(source: string): string;
+  /** The same of a function or class, as an expression. */
+  sourceOf(fn: object): string;
+  /** Says more about an error where a function was sent without the variables around it. */
+  explain(error: unknown, source: string): void;
+  /** The public connection for a session that has none. */
+  connection(session: object): object;
   /** Makes this across, or a part of it, the one that modules of a peer import. */
   provideSelf(id: string): Promise<void>;
-  /** The packed kernel, for a peer that has nothing but a BIOS. */
-  kernelSource(): Uint8Array;
+  /** What is sent to a peer that has nothing but a BIOS. */
+  bootBytes(): Uint8Array;
+  /** The packed extension, for a peer that has the kernel. */
+  extensionSource(): Uint8Array;
   /** The source of an entry point of across, `mod` for the main one. */
   entrySource(name: string): Promise<string>;
 }

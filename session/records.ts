@@ -32,17 +32,11 @@ export interface RecordsContext {
   readonly peer: string;
   /** Why nothing can be sent any more. */
   readonly over: Error | undefined;
-  /** What is called when records have left, or never will. */
-  readonly leaving: Set<() => void>;
 }
 
-const sessions = new WeakMap<object, RecordsContext>();
+/** Those of the sessions whose connection was asked for. */
+const sessions = new WeakMap<object, Records>();
 let take: TakeRecords = print;
-
-/** Lets records be sent over a connection. */
-export function carryRecords(context: RecordsContext): void {
-  sessions.set(context.connection, context);
-}
 
 /** Has arriving records, of all connections, handed to `receiver` instead of printed. Returns what undoes that. */
 export function takeRecords(receiver: TakeRecords): () => void {
@@ -62,47 +56,69 @@ export function sendRecords(
   records: readonly unknown[],
   urgent: boolean,
 ): Promise<void> | undefined {
-  const context = sessions.get(connection);
-  if (!context || context.over) return undefined;
-  const { link, references, leaving } = context;
-  const start = link.begin(MESSAGE.LOG);
-  references.begin();
-  try {
-    link.value(records, "records");
-    link.commit(start);
-  } catch (error) {
-    link.rollback(start);
-    references.undo();
-    throw error;
+  return sessions.get(connection)?.send(records, urgent);
+}
+
+/** The records of one session, in both directions. */
+export class Records {
+  readonly #context: RecordsContext;
+  /** What is called when records have left, or never will. */
+  readonly #leaving = new Set<() => void>();
+
+  constructor(context: RecordsContext) {
+    this.#context = context;
   }
-  if (urgent) link.flush();
-  return new Promise((resolve) => {
-    leaving.add(resolve);
-    link.drained().then(() => {
-      leaving.delete(resolve);
-      resolve();
+
+  /** Lets records be sent over a connection. */
+  carry(connection: object): void {
+    sessions.set(connection, this);
+  }
+
+  /** See {@linkcode sendRecords}. */
+  send(records: readonly unknown[], urgent: boolean): Promise<void> | undefined {
+    const { link, references, over } = this.#context;
+    if (over) return undefined;
+    const start = link.begin(MESSAGE.LOG);
+    link.extend();
+    references.begin();
+    try {
+      link.value(records, "records");
+      link.commit(start);
+    } catch (error) {
+      link.rollback(start);
+      references.undo();
+      throw error;
+    }
+    if (urgent) link.flush();
+    return new Promise((resolve) => {
+      this.#leaving.add(resolve);
+      link.drained().then(() => {
+        this.#leaving.delete(resolve);
+        resolve();
+      });
     });
-  });
-}
-
-/** Nothing will leave any more. */
-export function recordsOver({ leaving }: RecordsContext): void {
-  for (const resolve of leaving) resolve();
-  leaving.clear();
-}
-
-/** Reads a LOG message. */
-export function recordsArrived({ decoder, references, peer, connection }: RecordsContext, reader: Reader): void {
-  let records: unknown;
-  try {
-    records = decoder.value(reader);
-  } catch (error) {
-    // Records that make no sense here are not worth more than themselves.
-    if (!(error instanceof OperationError)) throw error;
-  } finally {
-    references.takeArriving();
   }
-  if (Array.isArray(records)) take(records, peer, connection);
+
+  /** Nothing will leave any more. */
+  over(): void {
+    for (const resolve of this.#leaving) resolve();
+    this.#leaving.clear();
+  }
+
+  /** Reads a LOG message. */
+  arrived(reader: Reader): void {
+    const { decoder, references, peer, connection } = this.#context;
+    let records: unknown;
+    try {
+      records = decoder.value(reader);
+    } catch (error) {
+      // Records that make no sense here are not worth more than themselves.
+      if (!(error instanceof OperationError)) throw error;
+    } finally {
+      references.takeArriving();
+    }
+    if (Array.isArray(records)) take(records, peer, connection);
+  }
 }
 
 /** A line for each warning and error. What comes from elsewhere must not steer the terminal. */

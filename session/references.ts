@@ -1,6 +1,6 @@
 /**
- * Values that go by reference: the objects that the peer holds references to, the references that we hold, and how both are written behind the
- * codec's tag for what it does not know.
+ * Values that go by reference: the objects that the peer holds references to, and how references are written behind the codec's tag for what it does
+ * not know. Those that we hold are in `holdings.ts`.
  *
  * References are counted: each time one is sent its count goes up, and the receiver, when its proxy is no longer in use, gives back as many as it
  * received. So a release can cross a message that carries the same reference once more, and harm nothing.
@@ -9,22 +9,21 @@
  */
 
 import { OperationError, ProtocolError } from "../protocol/errors.ts";
-import { LIMITS } from "../protocol/limits.ts";
-import { ACTION, BASE, REFERENCE } from "../protocol/messages.ts";
+import { BASE, REFERENCE } from "../protocol/messages.ts";
 import type { LargeMessage } from "../protocol/outbox.ts";
 import type { Reader } from "../protocol/reader.ts";
 import type { Writer } from "../protocol/writer.ts";
-import { Blobs } from "./blobs.ts";
-import { Call, type Carried } from "./call.ts";
+import type { Blobs } from "./blobs.ts";
+import type { Call, Carried } from "./call.ts";
 import type { CallContext } from "./context.ts";
-import { faceOf, type Holding, type Operator, RemoteFace, ResultFace } from "./faces.ts";
+import { anyFace } from "./face.ts";
+import type { Defining } from "./defining.ts";
 import type { Link } from "./link.ts";
 import { follow } from "./lookup.ts";
 import { ITSELF, nameOf, Referred, shippedFunction } from "./marks.ts";
-import { readPath, writeOrigin, writePath } from "./paths.ts";
+import { readPath } from "./paths.ts";
 import { type Arriving, Pending } from "./pending.ts";
-import { Releases } from "./releases.ts";
-import { type SideContext, Signals } from "./signals.ts";
+import type { SideContext, Signals } from "./signals.ts";
 import type { StreamPort } from "./streams.ts";
 
 const NOTHING: readonly never[] = [];
@@ -33,12 +32,13 @@ const asItIs = (value: unknown): unknown => value;
 /** What references need of the rest of a session. */
 export interface ReferenceContext {
   readonly link: Link;
-  readonly operator: Operator;
+  /** Who asks the peer. */
+  readonly operator: Receiver;
   readonly streams: StreamPort;
-  /** The number of the definition of a function that goes as code. */
-  define(fn: object): number;
-  /** The number of the definition of a class that the peer knows by name, too; undefined for everything else. */
-  classNumber(fn: object): number | undefined;
+  /** Makes what carries signals and blobs. */
+  sides(context: SideContext): Sides;
+  /** Numbers of functions that go as code, and of classes that the peer knows by name, too. */
+  readonly defining: Pick<Defining, "define" | "classNumber">;
   /** What a definition of the peer defined; possibly a promise. */
   defined(number: number): unknown;
   /** The held result of a call of the peer. */
@@ -47,30 +47,42 @@ export interface ReferenceContext {
   readonly exposed: object | undefined;
 }
 
-/** All references of a session, in both directions. */
+/** What takes references to objects of the peer. */
+export interface Receiver {
+  /** Whether nobody wants what is being decoded. */
+  readonly unwanted: boolean;
+  /** The proxy for a reference. */
+  imported(handle: number, name: string): object;
+  /** What stands for a promise of the peer. */
+  promised(handle: number, name: string): unknown;
+  /** The object that the operation started from whose answer is being decoded. */
+  itself(): unknown;
+}
+
+/** What is announced in one message and goes on in others. */
+export interface Sides {
+  /** Signals, which have numbers of their own. */
+  readonly signals: Signals;
+  /** Blobs, likewise. */
+  readonly blobs: Blobs;
+}
+
+/** All references of a session that the peer holds. */
 export class References {
   readonly #context: ReferenceContext;
   /** What the peer holds. Handles are never used twice. */
   readonly #exported = new Map<number, { readonly value: unknown; count: number }>();
   readonly #handles = new Map<unknown, number>();
   #lastHandle = 0;
-  /** What we hold, until the finalizer of the face ran: paths and scopes of a proxy keep its face, but not the proxy. */
-  readonly #imported = new Map<number, { readonly holding: Holding; readonly face: WeakRef<RemoteFace> }>();
-  readonly #collected = new FinalizationRegistry<Holding>((holding) => this.release(holding));
-  /** What comes while something is decoded that nobody wants. */
-  #unwanted: Holding[] | undefined;
-  readonly #releases: Releases;
   /** Handles and streams that the message being encoded carries, to be taken back if it fails. */
   #written: Carried[] = [];
   /** Operations whose results it carries, which are not there yet. */
   #needed: Call[] = [];
-  /** Signals, which have numbers of their own. */
-  readonly signals: Signals;
-  /** Blobs, likewise. */
-  readonly blobs: Blobs;
-  /** Where the operation started whose answer is being decoded. */
-  asked: unknown;
-  #call: CallContext | undefined;
+  #sides: Sides | undefined;
+  /** The call whose arguments are decoded: to cancel it aborts signals among these. */
+  call: CallContext | undefined;
+  /** The call whose result is encoded. */
+  #answered: CallContext | undefined;
   /** Parts of the message that was decoded last that are not there yet; the receiver of the message waits for them. */
   arriving: Pending[] = [];
   /** Objects of ours in that message. */
@@ -78,14 +90,20 @@ export class References {
 
   constructor(context: ReferenceContext) {
     this.#context = context;
-    this.#releases = new Releases(context.link);
-    const side: SideContext = {
-      link: context.link,
+  }
+
+  /** Signals and blobs. Made with the first one. */
+  get sides(): Sides {
+    // deno-lint-ignore no-this-alias -- for a getter
+    const references = this;
+    return this.#sides ??= this.#context.sides({
+      link: this.#context.link,
       tell: (...message) => this.tell(...message),
       arrive: (value) => this.#await(value),
-    };
-    this.signals = new Signals(side);
-    this.blobs = new Blobs(side);
+      get call() {
+        return references.call;
+      },
+    });
   }
 
   /** How many objects the peer holds. */
@@ -93,14 +111,9 @@ export class References {
     return this.#exported.size;
   }
 
-  /** How many references we hold. */
-  get imported(): number {
-    return this.#imported.size;
-  }
-
   /** Starts a message: what was written before has been sent. If it is the result of a call, that goes on in the generators in it. */
   begin(context?: CallContext): void {
-    this.#call = context;
+    this.#answered = context;
     if (this.#written.length > 0) this.#written = [];
     if (this.#needed.length > 0) this.#needed = [];
   }
@@ -192,34 +205,24 @@ export class References {
 
   /** Writes a reference to any value. */
   writeReference(writer: Writer, value: unknown): void {
-    const face = faceOf(value);
-    if (face && face.operator.caller === this.#context.operator) {
-      if (face instanceof RemoteFace && face.holding) {
-        writer.u8(REFERENCE.YOURS);
-        if (face.holding.count === 0) throw new OperationError(`Cannot send ${face.describe()} as it was released`);
-        writer.varint(face.holding.handle);
-        return;
-      }
-      // The result of an operation, or a path: it is resolved over there, where it is.
-      if (face instanceof ResultFace) face.call.chain();
-      if (face.origin instanceof Call) this.#needed.push(face.origin);
-      writer.u8(REFERENCE.PENDING);
-      writeOrigin(writer, face.origin, this.#context.operator);
-      return writePath(writer, face.path);
-    }
-    if (face && !(face instanceof RemoteFace)) value = face.promise();
+    const face = anyFace(value);
+    if (face?.write(writer, this.#context.operator, this.#needed)) return;
+    const promise = face?.promise();
+    if (promise) value = promise;
+    // Whoever holds a reference may ask for something.
+    this.#context.link.extend();
     writer.u8(
       value instanceof Promise ? REFERENCE.PROMISE : typeof value === "function" ? REFERENCE.FUNCTION : REFERENCE.MINE,
     );
     writer.varint(this.export(value));
-    writer.string(face instanceof RemoteFace ? face.describe().slice(8, -1) : nameOf(value));
+    writer.string(face && !promise ? face.describe().slice(8, -1) : nameOf(value));
   }
 
   /** Writes a value that the codec does not know. Returns false if it is not for references to know, either. */
   encode(writer: Writer, value: object): boolean {
     if (typeof value === "function") {
       const fn = shippedFunction(value);
-      const number = fn ? this.#context.define(fn) : this.#context.classNumber(value);
+      const number = fn ? this.#context.defining.define(fn) : this.#context.defining.classNumber(value);
       if (number !== undefined) {
         writer.u8(REFERENCE.CODE);
         writer.varint(number);
@@ -230,15 +233,19 @@ export class References {
       else this.writeReference(writer, value.value);
       return true;
     } else if (typeof Blob === "function" && value instanceof Blob) {
-      this.blobs.write(writer, value);
+      this.#context.link.extend();
+      this.sides.blobs.write(writer, value);
       return true;
     } else if (value instanceof AbortSignal) {
-      this.signals.write(writer, value);
+      this.#context.link.extend();
+      this.sides.signals.write(writer, value);
       return true;
     } else if (!(value instanceof Promise)) {
-      const stream = this.#context.streams.encode(writer, value, this.#call);
-      if (stream) this.#written.push(stream);
-      return stream !== undefined;
+      const stream = this.#context.streams.encode(writer, value, this.#answered);
+      if (!stream) return false;
+      this.#context.link.extend();
+      this.#written.push(stream);
+      return true;
     }
     this.writeReference(writer, value);
     return true;
@@ -255,27 +262,21 @@ export class References {
       }
       case REFERENCE.MINE:
       case REFERENCE.FUNCTION:
-        return this.#import(reader.varint(), reader.string());
-      case REFERENCE.PROMISE: {
-        const proxy = this.#import(reader.varint(), reader.string());
-        if (this.#unwanted) return;
-        const { operator } = this.#context;
-        return operator.result(operator.operate(faceOf(proxy)!.origin, NOTHING, ACTION.GET, [], false));
-      }
+        return this.#context.operator.imported(reader.varint(), reader.string());
+      case REFERENCE.PROMISE:
+        return this.#context.operator.promised(reader.varint(), reader.string());
       case REFERENCE.PENDING:
         return this.arrive(this.#pending(reader));
       case REFERENCE.CODE:
         return this.arrive(this.#context.defined(reader.varint()));
       case REFERENCE.ITSELF:
-        if (this.asked instanceof RemoteFace) return this.asked.proxy;
-        if (this.#unwanted) return;
-        break;
+        return this.#context.operator.itself();
       case REFERENCE.SIGNAL:
-        return this.signals.read(reader);
+        return this.sides.signals.read(reader);
       case REFERENCE.BLOB:
-        return this.blobs.read(reader);
+        return this.sides.blobs.read(reader);
     }
-    const stream = this.#context.streams.decode(kind, reader, this.#unwanted !== undefined);
+    const stream = this.#context.streams.decode(kind, reader, this.#context.operator.unwanted);
     if (stream) return stream;
     throw new ProtocolError(`Cannot read a reference of kind ${kind}`);
   }
@@ -314,7 +315,7 @@ export class References {
 
   /** Gives a value, or what stands for it in a decoded message until it is there. */
   arrive(value: unknown): unknown {
-    const promise = value instanceof Promise ? value : faceOf(value)?.promise();
+    const promise = value instanceof Promise ? value : anyFace(value)?.promise();
     return promise ? this.#await(promise) : value;
   }
 
@@ -333,52 +334,6 @@ export class References {
     return { parts, own };
   }
 
-  #import(handle: number, name: string): object {
-    const known = this.#imported.get(handle);
-    let face = known?.face.deref();
-    if (face) {
-      known!.holding.count++;
-    } else {
-      if (this.#imported.size >= LIMITS.references) throw new OperationError("Cannot hold more references of a peer");
-      const holding: Holding = { handle, name, count: 1 };
-      face = new RemoteFace(this.#context.operator, holding);
-      this.#imported.set(handle, { holding, face: new WeakRef(face) });
-      this.#collected.register(face, holding, holding);
-    }
-    this.#unwanted?.push(face.holding!);
-    return face.proxy;
-  }
-
-  /** Decodes what nobody wants any more, and gives back what comes with it. */
-  discard(decode: () => unknown): void {
-    const unwanted: Holding[] = this.#unwanted = [];
-    try {
-      decode();
-    } catch (error) {
-      if (!(error instanceof OperationError)) throw error;
-    } finally {
-      this.#unwanted = undefined;
-      this.takeArriving();
-      for (const holding of unwanted) this.release(holding, 1);
-    }
-  }
-
-  /**
-   * Gives references back to the peer. Doing it twice is harmless.
-   *
-   * @param count How many of those that were received.
-   */
-  release(holding: Holding, count: number = holding.count): void {
-    if (holding.count === 0) return;
-    const { handle } = holding;
-    holding.count -= count;
-    if (holding.count === 0) {
-      this.#collected.unregister(holding);
-      if (this.#imported.get(handle)?.holding === holding) this.#imported.delete(handle);
-    }
-    this.#releases.add(handle, count);
-  }
-
   /** Reads a RELEASE message. */
   released(reader: Reader): void {
     for (let left = reader.varint(); left > 0; left--) this.#giveBack(reader.varint(), reader.varint());
@@ -388,13 +343,7 @@ export class References {
   clear(error: unknown): void {
     this.#exported.clear();
     this.#handles.clear();
-    for (const { holding } of this.#imported.values()) {
-      this.#collected.unregister(holding);
-      holding.count = 0;
-    }
-    this.#imported.clear();
-    this.#releases.clear();
-    this.blobs.clear(error);
-    this.signals.clear(error);
+    this.#sides?.blobs.clear(error);
+    this.#sides?.signals.clear(error);
   }
 }

@@ -8,19 +8,19 @@
 import { DisconnectError, ProtocolError } from "../protocol/errors.ts";
 import { Inbox } from "../protocol/frames.ts";
 import { MESSAGE } from "../protocol/messages.ts";
-import type { Options } from "../protocol/options.ts";
-import { bootBytes, Opening, superblock } from "../protocol/superblock.ts";
+import { superblock } from "../protocol/superblock.ts";
 import type { Wire } from "../transports/wire.ts";
 import type { Caller } from "./caller.ts";
 import { debug, setDebugLevel } from "./debug.ts";
 import type { Exportable } from "./exchange.ts";
+import type { Extending } from "./extending.ts";
 import { Heartbeat } from "./heartbeat.ts";
-import { Hold } from "./hold.ts";
 import type { Link } from "./link.ts";
 import { Parts } from "./parts.ts";
 import type { ConnectionStatus, Hello } from "./peer.ts";
 import { makeHello, peerInfo, peerName, readHello } from "./peer.ts";
 import { provision } from "./provision.ts";
+import type { SessionInit } from "./session_init.ts";
 import type { Deferred } from "./waiting.ts";
 import { deferred, ignore, within } from "./waiting.ts";
 
@@ -29,33 +29,17 @@ const LAST_WORDS = 300;
 /** How long `close()` waits for a child when `timeout` is off. Milliseconds. */
 const CHILD_TIMEOUT = 60_000;
 
-/** The options that a session knows. */
-export type SessionOptions = Pick<Options, "timeout" | "acceptExportedModules" | "maxMessageSize" | "expose">;
-
-/** What a session is told. */
-export interface SessionInit {
-  readonly wire: Wire;
-  readonly options: SessionOptions;
-  /** Whether the peer may start things here. */
-  readonly acceptCalls: boolean;
-  /** The public connection. */
-  readonly connection: object;
-  /** Whether this end was booted by its peer, which owns the process. */
-  readonly booted: boolean;
-  /** Whether the wire keeps the process alive all the time, as it is the purpose of the process. */
-  readonly steady: boolean;
-}
-
 /** Everything about one connection but its public face. */
 export class Session {
   readonly #init: SessionInit;
   readonly #wire: Wire;
   readonly #timeout: number;
   readonly #inbox: Inbox;
-  readonly #opening = new Opening();
   readonly #parts: Parts;
   readonly #link: Link;
+  readonly #extending: Extending | undefined;
 
+  #connection: object | undefined;
   #opened = false;
   #hello: Hello | undefined;
   #bios: string | undefined;
@@ -76,7 +60,6 @@ export class Session {
   readonly #finished: Deferred<void> = deferred();
   readonly #served: Deferred<number> = deferred();
 
-  readonly #hold: Hold;
   readonly #heartbeat: Heartbeat;
   /** Bytes received so far. */
   #bytes = 0;
@@ -97,34 +80,45 @@ export class Session {
     const session = this;
     this.#parts = new Parts({
       wire,
-      connection: init.connection,
+      get connection() {
+        return session.#connection ??= session.#connect(provision().connection(session));
+      },
       acceptCalls: init.acceptCalls,
       acceptModules: options.acceptExportedModules,
       exposed: options.expose,
       limit: options.maxMessageSize,
-      booted: init.booted,
+      booted: !!init.extend,
       get peerBooted() {
         return session.#bios !== undefined;
       },
       get peer() {
         return peerName(session.#hello);
       },
+      followCalls: init.followCalls,
       get over() {
         return session.#over;
       },
       peerAccepts: () => this.#accepting.promise,
-      busy: (change) => this.#hold.change(change),
+      busy: (change) => init.hold?.change(change),
+      extend: (packed) => init.extend ? init.extend(packed) : void this.#extending?.send(),
       lost: (error) => this.#end(error),
       fail: (error) => this.#fail(error),
     });
     this.#link = this.#parts.link;
-    this.#hold = new Hold(wire, init.steady);
+    this.#extending = init.extending?.(this.#link);
+    if (init.connection) this.#connection = this.#connect(init.connection);
     this.#heartbeat = new Heartbeat(this.#link, this.#timeout, (error) => this.#fail(error));
     // A booted end is waited for, and ends with its stdin.
-    if (!init.booted) this.#heartbeat.awaitHello();
+    if (!init.extend) this.#heartbeat.awaitHello();
     this.#ready.promise.catch(ignore);
     this.#accepting.promise.catch(ignore);
     this.#start();
+  }
+
+  /** The public connection is there. */
+  #connect(connection: object): object {
+    this.#parts.records.carry(connection);
+    return connection;
   }
 
   #start(): void {
@@ -143,7 +137,8 @@ export class Session {
     this.#bytes += chunk.length;
     try {
       if (this.#opened) return this.#inbox.push(chunk);
-      for (let found = this.#opening.feed(chunk); found; found = this.#opening.feed(new Uint8Array(0))) {
+      const { opening } = this.#init;
+      for (let found = opening.feed(chunk); found; found = opening.feed(new Uint8Array(0))) {
         if (found.kind === "superblock") {
           this.#opened = true;
           this.#open();
@@ -158,15 +153,11 @@ export class Session {
   }
 
   /** The peer is an interpreter that waits for the core: it gets it, and everything that we have to say, in one go. */
-  async #answerBios(runtime: string): Promise<void> {
-    try {
-      if (this.#bios !== undefined) throw new ProtocolError("The peer greeted twice");
-      this.#bios = runtime;
-      debug(1, () => `booting ${runtime}`);
-      this.#open(bootBytes(await provision().kernelSource()));
-    } catch (error) {
-      this.#fail(error);
-    }
+  #answerBios(runtime: string): void {
+    if (this.#bios !== undefined) throw new ProtocolError("The peer greeted twice");
+    this.#bios = runtime;
+    debug(1, () => `booting ${runtime}`);
+    this.#open(provision().bootBytes());
   }
 
   /** Says hello, and all that was asked for meanwhile. `before` goes first, in the same write. */
@@ -179,6 +170,7 @@ export class Session {
       const start = link.begin(MESSAGE.HELLO);
       link.value(hello, "hello");
       link.commit(start);
+      if (before) this.#extending!.boot(provision().extensionSource());
     });
     // At once: what the peer asks for next may keep this thread busy for ever.
     link.flush();
@@ -194,12 +186,13 @@ export class Session {
       return true;
     }
     if (kind === MESSAGE.GOODBYE) this.#goodbye();
+    else if (kind === MESSAGE.RESULT || kind === MESSAGE.FAILURE) this.#extending?.answered();
     return kind === MESSAGE.GOODBYE || this.#over !== undefined;
   };
 
   #greeted(value: unknown): void {
     const { timeout, modules, runtime, version, debug: level } = this.#hello = readHello(value);
-    if (this.#init.booted && level) setDebugLevel(level);
+    if (this.#init.extend && level) setDebugLevel(level);
     debug(1, () => `connected to ${peerName(this.#hello)}, ${runtime} ${version}`);
     // Not before the first answers have left: the first timer of a process costs it some milliseconds.
     this.#link.drained().then(() => {
@@ -212,6 +205,7 @@ export class Session {
 
   /** The stream from the peer ended. */
   async #end(error?: unknown): Promise<void> {
+    if (this.#parts.extending) await this.#parts.extending; // the goodbye may be among what waits for it
     if (this.#heardGoodbye || this.#cancelled || this.#saidGoodbye && error === undefined) return this.#finish();
     if (this.#over) return this.#finish();
     let reason = error;
@@ -219,7 +213,7 @@ export class Session {
       // How a process ended says more than that its stream did.
       await within(LAST_WORDS, this.#wire.closed);
       const what = this.#wire.describe();
-      const noise = this.#opened ? "" : this.#opening.noise.slice(-1000);
+      const noise = this.#opened ? "" : this.#init.opening.noise.slice(-1000);
       const before = this.#hello ? "" : " before the handshake";
       reason = new Error(
         `${what.replace(/^([^:]*)/, `$1${before}`)}${noise && `; its output was: ${noise}`}`,
@@ -246,6 +240,7 @@ export class Session {
   #stop(makeError: () => DisconnectError, quiet: boolean, cause?: Error): void {
     this.#over = makeError();
     this.#heartbeat.stop();
+    this.#extending?.stop();
     this.#ready.reject(cause ?? this.#over);
     this.#accepting.reject(this.#over);
     if (this.#parts.clear(makeError, quiet)) this.#told = true;
@@ -280,7 +275,7 @@ export class Session {
     if (this.#ended) return;
     this.#ended = true;
     this.#heartbeat.stop();
-    this.#hold.stop();
+    this.#init.hold?.stop();
     this.#finished.resolve();
   }
 
@@ -289,10 +284,15 @@ export class Session {
     return this.#parts.caller;
   }
 
+  /** Keeps the process alive until a promise settles. */
+  #during<T>(promise: Promise<T>): Promise<T> {
+    return this.#init.hold?.during(promise) ?? promise;
+  }
+
   /** See `Connection.ready()`. */
   async ready(): Promise<void> {
     try {
-      await this.#hold.during(this.#ready.promise);
+      await this.#during(this.#ready.promise);
     } catch (error) {
       if (this.#failure) {
         this.#told = true;
@@ -329,7 +329,7 @@ export class Session {
   /** See `Connection.close()`. */
   close(): Promise<void> {
     if (this.#closed) return Promise.resolve();
-    return this.#closing ??= this.#hold.during(this.#shutdown()).finally(() => this.#closed = true);
+    return this.#closing ??= this.#during(this.#shutdown()).finally(() => this.#closed = true);
   }
 
   async #shutdown(): Promise<void> {
@@ -366,12 +366,12 @@ export class Session {
 
   /** See `Connection.wait()`. */
   wait(): Promise<void> {
-    return this.#hold.during(this.#finished.promise);
+    return this.#during(this.#finished.promise);
   }
 
   /** See `Connection.export()`. */
   export(modules: readonly Exportable[], bindings: object | undefined): Promise<void> {
-    return this.#hold.during(this.#parts.exchange.export(modules, bindings));
+    return this.#during(this.#parts.exchange.export(modules, bindings));
   }
 
   /** Resolves when the first answers after the handshake have left, with the peer's timeout in milliseconds. */

@@ -33,6 +33,8 @@ export interface SideContext {
     otherwise: (value: unknown) => unknown,
     behind?: readonly LargeMessage[],
   ): void;
+  /** The call whose arguments are decoded: to cancel it aborts signals among these. */
+  readonly call: CallContext | undefined;
   /** Gives what stands for a promise in a decoded message. */
   arrive(value: Promise<unknown>): Pending;
 }
@@ -65,8 +67,6 @@ export class Signals {
   readonly #copies = new Map<number, { readonly controller: AbortController; readonly arrived?: () => void }>();
   readonly #copied = new WeakMap<AbortSignal, number>();
   readonly #collected = new FinalizationRegistry<Original>((original) => this.#say(original, undefined));
-  /** The call whose arguments are decoded: to cancel it aborts signals among these. */
-  call: CallContext | undefined;
 
   constructor(context: SideContext) {
     this.#context = context;
@@ -125,7 +125,8 @@ export class Signals {
       }
       this.#copies.set(number, { controller });
     }
-    const signal = this.call ? AbortSignal.any([controller.signal, this.call.signal]) : controller.signal;
+    const { call } = this.#context;
+    const signal = call ? AbortSignal.any([controller.signal, call.signal]) : controller.signal;
     this.#copied.set(signal, number);
     return signal;
   }

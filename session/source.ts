@@ -51,6 +51,11 @@ export function sourceOf(fn: object): string {
   return source;
 }
 
+/** Whether source that travels may import modules, or across. */
+export function imports(source: string): boolean {
+  return source.includes(IMPORTER) || source.includes("@x/across");
+}
+
 /**
  * Makes a function or class from its source. It sees nothing but globals.
  *

@@ -39,12 +39,9 @@ export interface StreamContext {
   readonly link: Link;
   readonly decoder: Decoder;
   /** For messages that carry values. */
-  readonly references: {
-    begin(): void;
-    undo(): void;
-    takeArriving(): Arriving | undefined;
-    discard(decode: () => unknown): void;
-  };
+  readonly references: { begin(): void; undo(): void; takeArriving(): Arriving | undefined };
+  /** Decodes what nobody wants any more, and gives back what comes with it. */
+  discard(decode: () => unknown): void;
   /** Who and where the peer is, for stacks. */
   readonly peer: string;
   /** Whether instances of a class travel by its name, as the program exported it. */
@@ -269,7 +266,7 @@ export class Streams implements StreamPort, StreamHub {
     }
     const { decoder } = this.#context;
     if (incoming.dropping) {
-      this.references.discard(() => decoder.value(reader));
+      this.#context.discard(() => decoder.value(reader));
       return incoming.take(undefined, false, cost, unasked);
     }
     let value: unknown;

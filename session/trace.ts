@@ -25,6 +25,16 @@ export function startTrace(): void {
   if (path) observeMessages(new Trace(path).take);
 }
 
+/** The number that a message begins with, if it is that long. */
+function numberOf(bytes: Uint8Array, at: number, end: number): number {
+  let number = 0;
+  for (let factor = 1; at < end && factor < 2 ** 49; at++, factor *= 128) {
+    number += (bytes[at]! & 127) * factor;
+    if (bytes[at]! < 128) break;
+  }
+  return number;
+}
+
 /** Writes events in the format that they call the Trace Event Format: a JSON array, whose end may be missing. */
 class Trace {
   readonly #path: string;
@@ -43,7 +53,8 @@ class Trace {
   }
 
   /** Takes one message. */
-  readonly take = (session: object, sent: boolean, kind: number, bytes: number, id: number): void => {
+  readonly take = (session: object, sent: boolean, message: Uint8Array, start: number, end: number): void => {
+    const kind = message[start]!, bytes = end - start, id = numberOf(message, start + 1, end);
     let number = this.#sessions.get(session);
     if (number === undefined) {
       this.#sessions.set(session, number = ++this.#lastSession);

@@ -1,0 +1,95 @@
+/**
+ * When a peer that we booted gets the extension (`extension.ts`): not before the first answer, which is to be there soon, unless a message needs it;
+ * and never so late that anybody has to wait for it.
+ *
+ * @module
+ */
+
+import { MESSAGE } from "../protocol/messages.ts";
+import { idleTimeout } from "../runtime/host.ts";
+import type { Link } from "./link.ts";
+
+/** How long the first answer is waited for. Milliseconds, and parts of the timeout. */
+const PATIENCE = 1_000, PARTS = 8;
+
+/** Sends the extension, once, to a peer that needs to be sent it. */
+export class Extending {
+  readonly #link: Link;
+  readonly #patience: number;
+  /** Whether it belongs before what waits for the connection. */
+  #needed = false;
+  #packed: Uint8Array | undefined;
+  #answered = false;
+  #over = false;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  /**
+   * @param link Where it is sent.
+   * @param timeout The timeout of the connection, in milliseconds.
+   */
+  constructor(link: Link, timeout: number) {
+    this.#link = link;
+    this.#patience = Math.min(PATIENCE, timeout / PARTS);
+    link.extend = () => {
+      const packed = this.#take();
+      if (packed) {
+        link.before((writer) => {
+          writer.u8(MESSAGE.EXTEND);
+          writer.raw(packed);
+        }, () => this.#keep(packed));
+      } else if (!link.open) this.#needed = true;
+    };
+  }
+
+  /** Our hello is encoded, for a peer that is going to have nothing but the kernel; what waited follows. */
+  boot(packed: Uint8Array): void {
+    this.#keep(packed);
+    if (this.#needed) this.send();
+  }
+
+  #keep(packed: Uint8Array): void {
+    if (this.#over) return; // while a message was encoded, which is not sent therefore
+    this.#packed = packed;
+    this.#link.extending = this.#answered;
+    this.#after(this.#answered ? 0 : this.#patience);
+  }
+
+  /** An answer came. */
+  answered(): void {
+    if (this.#answered || !this.#packed) return;
+    this.#answered = true;
+    // Whoever waited for it goes first: it may be all that the peer is there for. The next call may keep the peer busy for long, which is what the
+    // watchdog of the extension is for.
+    this.#link.extending = true;
+    this.#after(0);
+  }
+
+  /** Sends it now, if it was not sent. */
+  send(): void {
+    const packed = this.#take();
+    if (!packed) return;
+    const link = this.#link;
+    const start = link.begin(MESSAGE.EXTEND);
+    link.writer.raw(packed);
+    link.commit(start);
+  }
+
+  #take(): Uint8Array | undefined {
+    const packed = this.#packed;
+    this.#packed = undefined;
+    this.#link.extending = false;
+    clearTimeout(this.#timer);
+    return packed;
+  }
+
+  #after(ms: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = idleTimeout(() => this.send(), ms);
+  }
+
+  /** It is not to be sent any more. */
+  stop(): void {
+    this.#over = true;
+    this.#take();
+  }
+}
