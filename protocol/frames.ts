@@ -39,6 +39,8 @@ export const FRAME_HEADER = 4;
 export type MessageReceiver = (bytes: Uint8Array, start: number, end: number, segments: readonly ArrayBuffer[]) => void;
 
 const NO_SEGMENTS: readonly ArrayBuffer[] = [];
+/** What a message without segments has in their place if its bytes are the receiver's own, too, and need not be copied. */
+export const OWN_BYTES: readonly ArrayBuffer[] = [];
 /** What comes in one piece may take this much before its bytes are there. Larger ones grow with what really arrives. */
 const TRUSTED_SIZE = 1 << 22;
 /** What all together may take like that. Pieces for which nothing is left of it start small. */
@@ -177,8 +179,10 @@ export class Inbox {
   readonly #limit: number;
   readonly #room: Room;
   readonly #assemblies = new Map<number, Assembly>();
+  /** Where small ones of those are put together that are in `#cut`. */
+  readonly #pending = new Uint8Array(LIMITS.inlineBytes);
   /** A frame that was cut off by the end of a chunk: all of it, or of a part only what is before the bytes of its message. */
-  readonly #pending = new Uint8Array(FRAME_HEADER + LIMITS.frameSize);
+  #cut = this.#pending;
   #filled = 0;
   /** The part that we are in the middle of: its message and number, whether it is the last, and how many bytes of it are still to come. */
   #assembly: Assembly | undefined;
@@ -212,9 +216,7 @@ export class Inbox {
       else {
         const end = this.#needed(chunk, at, chunk.length);
         if (end > chunk.length) {
-          this.#pending.set(chunk.subarray(at));
-          this.#filled = chunk.length - at;
-          return;
+          return this.#keep(chunk.subarray(at), end - at);
         }
         this.#frame(chunk, at, end);
         at = end;
@@ -222,15 +224,28 @@ export class Inbox {
     }
   }
 
+  /** Keeps the beginning of something that will have so many bytes. */
+  #keep(bytes: Uint8Array, size: number): void {
+    this.#cut = size > this.#pending.length ? new Uint8Array(size) : this.#pending;
+    this.#cut.set(bytes);
+    this.#filled = bytes.length;
+  }
+
   /** Completes a frame that began in an earlier chunk, as far as that is possible. */
   #complete(chunk: Uint8Array, at: number): number {
-    const wanted = this.#needed(this.#pending, 0, this.#filled);
+    const cut = this.#cut;
+    const wanted = this.#needed(cut, 0, this.#filled);
     const taken = Math.min(wanted - this.#filled, chunk.length - at);
-    this.#pending.set(chunk.subarray(at, at + taken), this.#filled);
+    cut.set(chunk.subarray(at, at + taken), this.#filled);
     const filled = this.#filled += taken;
-    if (filled === wanted && wanted === this.#needed(this.#pending, 0, filled)) {
-      this.#filled = 0;
-      this.#frame(this.#pending, 0, filled);
+    if (filled === wanted) {
+      const size = this.#needed(cut, 0, filled);
+      if (size > filled) this.#keep(cut.subarray(0, filled), size);
+      else {
+        this.#cut = this.#pending;
+        this.#filled = 0;
+        this.#frame(cut, 0, filled, cut === this.#pending ? NO_SEGMENTS : OWN_BYTES);
+      }
     }
     return at + taken;
   }
@@ -256,12 +271,12 @@ export class Inbox {
   }
 
   /** Takes a frame; of a part only its beginning. */
-  #frame(bytes: Uint8Array, at: number, end: number): void {
+  #frame(bytes: Uint8Array, at: number, end: number, own = NO_SEGMENTS): void {
     this.frames++;
     const kind = bytes[at];
     const length = bytes[at + 1]! | bytes[at + 2]! << 8 | bytes[at + 3]! << 16;
     at += FRAME_HEADER;
-    if (kind === FRAME.MESSAGE) return this.#receiver(bytes, at, end, NO_SEGMENTS);
+    if (kind === FRAME.MESSAGE) return this.#receiver(bytes, at, end, own);
     if (kind === FRAME.IDLE && length === 0) return;
     if (!(kind === FRAME.PART || kind === FRAME.LAST || kind === FRAME.ABANDON) || length < 4) {
       throw new ProtocolError(`Cannot read a frame of kind ${kind}`);

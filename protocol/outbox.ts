@@ -19,6 +19,10 @@ const PASSING = LIMITS.openFragments / 2;
 /** A buffer that grew beyond this is not kept. */
 const KEPT_SIZE = 1 << 20;
 const BUFFER_SIZE = 1 << 16;
+/**
+ * What a pipe of the system takes at once. A write of a bit more wakes reader and writer once more for that bit, which costs as much as all the rest.
+ */
+const PIPE = 1 << 16;
 /** How much of large messages one write carries. */
 const FRAGMENTS_PER_WRITE = 2;
 
@@ -223,8 +227,12 @@ export class Outbox {
     return count;
   }
 
-  /** Bytes to write next, all small messages and some fragments of large ones; to be given back with {@linkcode recycle}. */
-  take(): Uint8Array<ArrayBuffer> | undefined {
+  /**
+   * Bytes to write next, all small messages and some fragments of large ones; to be given back with {@linkcode recycle}.
+   *
+   * @param more Whether more will come at once, so that what does not fill a pipe is better kept for the next write.
+   */
+  take(more = false): Uint8Array<ArrayBuffer> | undefined {
     const writer = this.writer;
     for (let i = 0; i < FRAGMENTS_PER_WRITE && this.#large.length > 0; i++) {
       let turn = this.#turn++ % this.#passing();
@@ -234,7 +242,10 @@ export class Outbox {
     if (writer.position === 0) return;
     const bytes = writer.swap(this.#spare ?? new Uint8Array(BUFFER_SIZE));
     this.#spare = undefined;
-    return bytes;
+    const size = more ? bytes.length - bytes.length % PIPE : 0;
+    if (size === 0) return bytes;
+    writer.raw(bytes.subarray(size));
+    return bytes.subarray(0, size);
   }
 
   /** Takes back a buffer that was written. */

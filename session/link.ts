@@ -240,13 +240,19 @@ export class Link {
     this.#scheduled = false;
     if (this.#writing || !this.open) return;
     this.beforeFlush();
-    for (let bytes = this.#outbox.take(); bytes; bytes = this.#outbox.take()) {
+    for (let bytes = this.#take(); bytes; bytes = this.#take()) {
       if (this.#late.length > 0) this.#sendLate();
-      if (this.#crowd.length > 0) { for (const resolve of this.#crowd.splice(0)) resolve(); }
+      const more = this.#crowd.length > 0;
+      if (more) { for (const resolve of this.#crowd.splice(0)) resolve(); }
       if (!this.write(bytes)) return;
+      if (more) return this.schedule();
       this.beforeFlush();
     }
     for (const resolve of this.#idle.splice(0)) resolve();
+  }
+
+  #take(): Uint8Array<ArrayBuffer> | undefined {
+    return this.#outbox.take(this.#crowd.length > 0);
   }
 
   /** Writes bytes as they are. Returns whether that is done; if not, what follows is written when it is. */

@@ -9,6 +9,7 @@
 
 import type { Decoder } from "../protocol/decoder.ts";
 import { OperationError, ProtocolError } from "../protocol/errors.ts";
+import { OWN_BYTES } from "../protocol/frames.ts";
 import { LIMITS } from "../protocol/limits.ts";
 import { MESSAGE, REFERENCE, STREAM } from "../protocol/messages.ts";
 import type { Reader } from "../protocol/reader.ts";
@@ -212,10 +213,8 @@ export class Streams implements StreamPort, StreamHub {
     const what = flags & ~STREAM.UNASKED;
     switch (what) {
       case STREAM.ITEM:
-      case STREAM.BYTES: {
-        const size = segments.reduce((sum, segment) => sum + segment.byteLength, reader.end - start);
-        return this.#item(reader, this.#receiving(key), what, size + LIMITS.itemCost, flags !== what);
-      }
+      case STREAM.BYTES:
+        return this.#item(reader, this.#receiving(key), flags, start, segments);
       case STREAM.END:
       case STREAM.FAIL: {
         const incoming = this.#receiving(key);
@@ -258,11 +257,15 @@ export class Streams implements StreamPort, StreamHub {
     return out;
   }
 
-  #item(reader: Reader, incoming: Incoming, what: number, cost: number, unasked: boolean): void {
+  #item(reader: Reader, incoming: Incoming, flags: number, start: number, segments: readonly ArrayBuffer[]): void {
+    const unasked = (flags & STREAM.UNASKED) !== 0;
+    const size = segments.reduce((sum, segment) => sum + segment.byteLength, reader.end - start);
+    const cost = size + LIMITS.itemCost;
     incoming.charge(cost, unasked);
-    if (what === STREAM.BYTES) {
+    if ((flags & ~STREAM.UNASKED) === STREAM.BYTES) {
       const bytes = reader.raw(reader.end - reader.position);
-      return incoming.take(incoming.dropping ? undefined : new Uint8Array(bytes), false, cost, unasked);
+      const kept = segments === OWN_BYTES ? bytes : new Uint8Array(bytes);
+      return incoming.take(incoming.dropping ? undefined : kept, false, cost, unasked);
     }
     const { decoder } = this.#context;
     if (incoming.dropping) {

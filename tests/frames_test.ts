@@ -7,7 +7,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { ProtocolError } from "../protocol/errors.ts";
-import { FRAME, Inbox } from "../protocol/frames.ts";
+import { FRAME, Inbox, OWN_BYTES } from "../protocol/frames.ts";
 import { LIMITS } from "../protocol/limits.ts";
 import type { LargeMessage } from "../protocol/outbox.ts";
 import { Outbox } from "../protocol/outbox.ts";
@@ -152,6 +152,48 @@ const frame = (kind: number, ...payload: number[]): number[] => [
 ];
 const u32 = (value: number): number[] => [0, 8, 16, 24].map((shift) => value >>> shift & 255);
 const f64 = (value: number): number[] => [...new Uint8Array(new Float64Array([value]).buffer)];
+
+Deno.test("where more comes at once, what does not fill a pipe waits for the next write, and nothing is lost", () => {
+  const outbox = new Outbox(LIMIT);
+  const bodies = [65_536, 65_536, 30, 65_536, 65_536, 7].map(pattern);
+  const writes: Uint8Array[] = [];
+  const take = (more: boolean) => {
+    const bytes = outbox.take(more)!;
+    writes.push(bytes.slice());
+    outbox.recycle(bytes);
+  };
+  bodies.forEach((body, index) => {
+    const start = outbox.begin();
+    outbox.writer.raw(body);
+    outbox.commit(start, [], { whole: true });
+    if (index === 1 || index === 4) take(true);
+  });
+  take(true); // less than a pipe holds
+  assertEquals(writes.map(({ length }) => length), [131_072, 131_072, 4 * 6 + 30 + 7]);
+  assertEquals(outbox.empty, true);
+  assertEquals(received(joined(writes), [65_536]).map(({ body }) => body), bodies);
+});
+
+Deno.test("bytes of a large frame that was cut off belong to who gets them", () => {
+  const bodies = [60_000, 60_000, 20_000, 100].map(pattern);
+  const bytes = joined(written(bodies.map((body) => ({ body, segments: [] }))));
+  for (const size of [65_536, 30_001, 60_005]) {
+    const got: Uint8Array[] = [];
+    let own = 0;
+    const inbox = new Inbox((bytes, start, end, segments) => {
+      if (segments === OWN_BYTES) own++;
+      got.push(segments === OWN_BYTES ? bytes.subarray(start, end) : bytes.slice(start, end));
+    }, LIMIT);
+    const buffer = new Uint8Array(size);
+    for (let at = 0; at < bytes.length; at += size) {
+      buffer.fill(0xee);
+      buffer.set(bytes.subarray(at, at + size));
+      inbox.push(buffer.subarray(0, Math.min(size, bytes.length - at)));
+    }
+    assert(own > 0);
+    assertEquals(got, bodies);
+  }
+});
 
 Deno.test("what is no frame, or not as long as it said, is a ProtocolError, however the stream is cut", () => {
   const cases: readonly (readonly [name: string, bytes: readonly number[]])[] = [
