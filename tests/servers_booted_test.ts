@@ -106,6 +106,14 @@ const SERVE_TLS = `
   port
 `;
 
+/** A server of `node:tls` that greets everybody whom it takes. */
+const GREET_TLS = `
+  const { createServer } = await import("node:tls");
+  const server = createServer(tls, (socket) => socket.write("hello stranger"));
+  await new Promise((resolve) => server.listen(0, resolve));
+  server.address().port
+`;
+
 await testEachRuntime(
   "a booted end takes only clients with the right certificate",
   noLeaks(({ name, version, path }) =>
@@ -114,8 +122,13 @@ await testEachRuntime(
       const end = Connection.fromCommand(biosCommand({ runtime: path }));
       const tls = { ...server, requestCert: true, caCerts: [ca] };
       if (name === "deno" && /^2\.[0-7]\./.test(version)) {
-        // It would take clients without a certificate.
         await assertRejects(async () => await end.execute(SERVE_TLS, { tls }), Error, "Cannot listen with TLS in Deno");
+        // This is why: it takes clients without a certificate.
+        const port = await end.execute<number>(GREET_TLS, { tls: { ...tls, rejectUnauthorized: true, ca } });
+        using stranger = await Deno.connectTls({ hostname: "localhost", port, caCerts: [ca] });
+        const greeting = new Uint8Array(100);
+        const size = await stranger.read(greeting) ?? 0;
+        assertEquals(new TextDecoder().decode(greeting.subarray(0, size)), "hello stranger");
         return await end.close();
       }
       const port = await end.execute<number>(SERVE_TLS, { tls });
