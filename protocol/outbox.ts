@@ -127,7 +127,8 @@ function header(writer: Writer, start: number, kind: number): void {
 export class Outbox {
   /** Where messages are encoded. Its buffer changes with every {@linkcode take}. */
   readonly writer: Writer = new Writer(BUFFER_SIZE);
-  readonly #limit: number;
+  /** Bytes that one message may have. */
+  limit: number;
   #large: Departing[] = [];
   #turn = 0;
   #spare: Uint8Array<ArrayBuffer> | undefined;
@@ -138,7 +139,7 @@ export class Outbox {
 
   /** @param limit Bytes that one message may have. */
   constructor(limit: number) {
-    this.#limit = limit;
+    this.limit = limit;
   }
 
   /** Starts a message, to be encoded with {@linkcode writer}. Returns what `commit` or `rollback` want. */
@@ -175,8 +176,8 @@ export class Outbox {
     if (length > LIMITS.fragmentSize && !whole || segments.length > 0 || behind?.some(({ gone }) => !gone)) {
       const total = segments.reduce((sum, segment) => sum + segment.length, length);
       this.rollback(start);
-      if (total > this.#limit) {
-        throw new OperationError(`Cannot send a message of ${total} bytes as maxMessageSize is ${this.#limit}`);
+      if (total > this.limit) {
+        throw new OperationError(`Cannot send a message of ${total} bytes as maxMessageSize is ${this.limit}`);
       }
       const body = writer.bytes.slice(start + FRAME_HEADER, start + FRAME_HEADER + length);
       const large = new Departing(++this.newest, body, segments.slice(), total, init);

@@ -128,7 +128,10 @@ export class Callee {
     try {
       if (base instanceof Promise) return this.#later(request, base.then((base) => this.#start(request, base)));
       result = this.#start(request, base);
-      if (isThenable(result)) return this.#later(request, result);
+      // Another's `then` may do anything: it is called once.
+      if (isThenable(result)) {
+        return this.#later(request, result instanceof Promise || anyFace(result) ? result : Promise.resolve(result));
+      }
     } catch (error) {
       return this.#failAtOnce(request, error);
     }

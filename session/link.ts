@@ -77,6 +77,11 @@ export class Link {
     return this.#outbox.writer;
   }
 
+  /** Keeps messages to what the peer takes. */
+  limitTo(bytes: number): void {
+    this.#outbox.limit = Math.min(this.#outbox.limit, bytes);
+  }
+
   /** Whether a message is being encoded. */
   get encoding(): boolean {
     return this.#encoding;

@@ -5,6 +5,7 @@
  */
 
 import { ProtocolError } from "../protocol/errors.ts";
+import { LIMITS } from "../protocol/limits.ts";
 import { VERSION } from "../protocol/version.ts";
 import { debugLevel } from "./debug.ts";
 import { hostName, pid, runtime, runtimeVersion } from "../runtime/host.ts";
@@ -34,12 +35,14 @@ export interface Hello extends PeerInfo {
   readonly modules: boolean;
   /** Whether the sender runs what it is asked to. */
   readonly calls: boolean;
+  /** Bytes of one message that the sender takes. */
+  readonly limit: number;
   /** How much the sender says about itself, see `setDebugLevel()`. An end that it booted does the same. */
   readonly debug: 0 | 1 | 2;
 }
 
 /** Our own hello. */
-export function makeHello(timeout: number, modules: boolean, calls: boolean): Hello {
+export function makeHello(own: Pick<Hello, "timeout" | "modules" | "calls" | "limit">): Hello {
   const id = pid(), host = hostName();
   return {
     runtime,
@@ -47,9 +50,7 @@ export function makeHello(timeout: number, modules: boolean, calls: boolean): He
     across: VERSION,
     ...(id === undefined ? {} : { pid: id }),
     ...(host === undefined ? {} : { host }),
-    timeout,
-    modules,
-    calls,
+    ...own,
     debug: debugLevel(),
   };
 }
@@ -60,7 +61,9 @@ export function makeHello(timeout: number, modules: boolean, calls: boolean): He
  * @throws {ProtocolError} If it is none.
  */
 export function readHello(value: unknown): Hello {
-  const { timeout, modules, calls, runtime, version, across, pid, host, debug } = Object(value) as Partial<Hello>;
+  const { timeout, modules, calls, runtime, version, across, pid, host, limit, debug } = Object(value) as Partial<
+    Hello
+  >;
   if (typeof timeout !== "number" || !(timeout >= 1) || typeof runtime !== "string" || typeof version !== "string") {
     throw new ProtocolError("The peer's hello makes no sense");
   }
@@ -73,13 +76,14 @@ export function readHello(value: unknown): Hello {
     timeout: timeout === Infinity ? timeout : Math.min(timeout, LONGEST),
     modules: modules === true,
     calls: calls === true,
+    limit: typeof limit === "number" && limit >= 1 ? limit : LIMITS.messageSize,
     debug: debug === 1 || debug === 2 ? debug : 0,
   };
 }
 
 /** What of a hello is of interest to programs. */
 export function peerInfo(
-  { timeout: _timeout, modules: _modules, calls: _calls, debug: _debug, ...peer }: Hello,
+  { timeout: _timeout, modules: _modules, calls: _calls, limit: _limit, debug: _debug, ...peer }: Hello,
 ): PeerInfo {
   return peer;
 }

@@ -124,10 +124,7 @@ export class Session {
   #start(): void {
     const wire = this.#wire;
     wire.opened?.catch((error) => this.#fail(error));
-    wire.start({
-      data: (chunk) => this.#data(chunk),
-      end: (error) => this.#end(error),
-    });
+    wire.start({ data: (chunk) => this.#data(chunk), end: (error) => this.#end(error) });
     this.#link.write(superblock());
   }
 
@@ -165,7 +162,8 @@ export class Session {
     const link = this.#link;
     if (link.open || this.#over) return;
     const { options, acceptCalls } = this.#init;
-    const hello = makeHello(options.timeout, options.acceptExportedModules, acceptCalls);
+    const { timeout, acceptExportedModules: modules, maxMessageSize: limit } = options;
+    const hello = makeHello({ timeout, modules, calls: acceptCalls, limit });
     link.openWith(before, () => {
       const start = link.begin(MESSAGE.HELLO);
       link.value(hello, "hello");
@@ -191,7 +189,8 @@ export class Session {
   };
 
   #greeted(value: unknown): void {
-    const { timeout, modules, runtime, version, debug: level } = this.#hello = readHello(value);
+    const { timeout, modules, limit, runtime, version, debug: level } = this.#hello = readHello(value);
+    this.#link.limitTo(limit);
     if (this.#init.extend && level) setDebugLevel(level);
     debug(1, () => `connected to ${peerName(this.#hello)}, ${runtime} ${version}`);
     // Not before the first answers have left: the first timer of a process costs it some milliseconds.

@@ -163,6 +163,32 @@ Deno.test("large binary values travel whole while small calls pass between them"
     assert(back.length === size && back.every((byte, i) => byte === bytes[i]));
   }));
 
+Deno.test("a message that is larger than the other side takes fails its call only, as it is not sent", () =>
+  inPair(
+    async ({ left }) => {
+      const size = (bytes: Uint8Array) => bytes.length;
+      await assertRejects(() => left.call(size, new Uint8Array(2 << 20)), OperationError, "maxMessageSize is 1048576");
+      assertEquals(await left.call(size, new Uint8Array(1000)), 1000);
+    },
+    { acceptCalls: true },
+    { maxMessageSize: 1 << 20 },
+  ));
+
+Deno.test("the then of a result that is no Promise is called once, also where something is built upon it", () =>
+  inPair(async ({ left }) => {
+    const makeLazy = () => {
+      const lazy = {
+        asked: 0,
+        then(resolve: (value: unknown) => void) {
+          resolve({ asked: ++lazy.asked });
+        },
+      };
+      return lazy;
+    };
+    const result = left.callRef(makeLazy) as unknown as { asked: Promise<number> };
+    assertEquals(await result.asked, 1);
+  }));
+
 Deno.test("a message that is larger than maxMessageSize fails its call only", () =>
   inPair(
     async (ends) => {

@@ -128,6 +128,9 @@ function channelOf(socket: WebSocketLike & Terminable, address: URL, incoming: I
   const waits = runtime === "deno" && socket.url !== "" && !socket.terminate;
   let told = false, answers = false, owed = false;
   let timer: ReturnType<typeof setTimeout> | undefined;
+  /** Looks whether there is room again, as long as somebody waits for it. */
+  let looking: ReturnType<typeof setTimeout> | undefined;
+  let look: (() => void) | undefined;
   const answer = () => {
     // What is on its way already does as well.
     if (owed && !closing && socket.readyState === 1 && !socket.bufferedAmount) socket.send("");
@@ -155,6 +158,8 @@ function channelOf(socket: WebSocketLike & Terminable, address: URL, incoming: I
     free();
     if (!isOpen) return;
     gone = true;
+    clearTimeout(looking);
+    look?.();
     const clean = code === 1000 || code === 1005;
     const why = `The WebSocket was closed with code ${code}${reason ? ` (${JSON.stringify(reason)})` : ""}`;
     incoming.gone(failure ?? (clean ? undefined : new Error(why)));
@@ -177,9 +182,9 @@ function channelOf(socket: WebSocketLike & Terminable, address: URL, incoming: I
       if (socket.bufferedAmount < FULL) return;
       return new Promise((resolve) => {
         let [pause, longest] = PAUSES;
-        const look = () => {
+        look = () => {
           if (gone || socket.bufferedAmount < FULL / 2) return resolve();
-          setTimeout(look, pause);
+          looking = setTimeout(look!, pause);
           pause = Math.min(2 * pause, longest);
         };
         look();
