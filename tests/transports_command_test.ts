@@ -1,5 +1,6 @@
 // Wires to commands and child processes: commandWire() and processWire(), started by Deno, Node and Bun.
 
+import type { ChildLike } from "../mod.ts";
 import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
 import { spawn } from "node:child_process";
 import { processWire } from "../transports/child.ts";
@@ -153,5 +154,30 @@ Deno.test(
     const inbox = receive(wire);
     assertEquals((await wire.closed)?.code, 0);
     assertEquals(inbox.text(), "left\n");
+  }),
+);
+
+Deno.test(
+  "letting go of a child does no harm where the runtime says that it is gone",
+  noLeaks(async () => {
+    const child = new Deno.Command("cat", { stdin: "piped", stdout: "piped" }).spawn();
+    const { pid, stdin, stdout, status } = child;
+    // Deno's does so at times, when it has closed the pipes and we do not know yet.
+    const gone = () => {
+      throw new Deno.errors.BadResource("Bad resource ID");
+    };
+    const like = {
+      pid,
+      stdin,
+      stdout,
+      status,
+      kill: (signal?: Deno.Signal) => child.kill(signal),
+      ref: gone,
+      unref: gone,
+    };
+    const wire = processWire(like as unknown as ChildLike);
+    for (const on of [false, true, false]) wire.hold(on);
+    wire.abort();
+    await wire.closed;
   }),
 );

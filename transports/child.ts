@@ -133,7 +133,14 @@ export function processWire(child: ChildLike, name?: string, complaints?: Compla
       if (!status) kill(child);
       wire.abort(reason);
     },
-    hold: (on) => held.forEach((it) => on ? it?.ref?.() : it?.unref?.()),
+    hold: (on) =>
+      held.forEach((it) => {
+        try {
+          on ? it?.ref?.() : it?.unref?.();
+        } catch {
+          // Deno has no way to ask whether the pipes are still there. What has ended holds nothing.
+        }
+      }),
     closed: Promise.all([wire.closed, reaped]).then(() => status && { ...status, stderr: complaints?.tail() ?? "" }),
     describe() {
       const how = status?.signal
