@@ -1,0 +1,22 @@
+// The tests that docs/from-python.md names for each item are there.
+
+import { assert, assertEquals } from "@std/assert";
+
+Deno.test("every row of docs/from-python.md names a test that exists", async () => {
+  const docs = new URL("../docs/", import.meta.url);
+  const text = await Deno.readTextFile(new URL("from-python.md", docs));
+  const missing: string[] = [];
+  let rows = 0;
+  for (const line of text.split("\n")) {
+    if (!line.startsWith("| ") || /^\| (?:-+|Python) +\|/.test(line) || line.startsWith("| --")) continue;
+    rows++;
+    const cell = line.split("|").at(-2)!.trim();
+    const [, file, name] = /^`(\w+\.ts)`: (.+)$/.exec(cell) ?? [];
+    const source = file && await Deno.readTextFile(new URL(file, import.meta.url)).catch(() => undefined);
+    // The name, as far as it is told, must begin a title: behind a quote, or what a loop puts in front of it.
+    const titles = source ? [...source.matchAll(/(["`])((?:(?!\1).)*)\1/g)].map((it) => it[2]!) : [];
+    if (!name || !titles.some((title) => title.includes(name))) missing.push(cell);
+  }
+  assertEquals(missing, []);
+  assert(rows > 50);
+});
