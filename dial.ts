@@ -12,6 +12,7 @@ import { prepare, scanImports } from "./modules/imports.ts";
 import { importModule } from "./modules/installed.ts";
 import { Options } from "./protocol/options.ts";
 import { SIDE } from "./protocol/proof.ts";
+import { spawn } from "./runtime/spawn.ts";
 import { bootBytes } from "./protocol/superblock.ts";
 import "./session/extended.ts";
 import { provide } from "./session/provision.ts";
@@ -32,7 +33,7 @@ import { provideWires } from "./wires.ts";
 const ENTRIES = new Map([["", "mod.ts"], ["/servers", "servers/mod.ts"], ["/logging", "logging.ts"], [
   "/cli",
   "cli.ts",
-]]);
+], ["/objects", "objects/mod.ts"]]);
 /** Whether across has files here. Where it was booted, its URL means nothing. */
 const hasFiles = /^(?:file|https?):/.test(import.meta.url);
 
@@ -71,6 +72,7 @@ provideWires({
     }
     return commandWire(args, init);
   },
+  spawn,
   child: (child) => processWire(child),
   // `env` and `cwd` are meant for the other machine.
   ssh: (destination, init) =>

@@ -7,7 +7,7 @@
 import type { SshInit } from "./bios/ssh.ts";
 import type { Options, OptionsInit } from "./protocol/options.ts";
 import type { SocketLike } from "./runtime/sockets.ts";
-import type { ChildLike } from "./runtime/spawn.ts";
+import type { ChildLike, SpawnInit } from "./runtime/spawn.ts";
 import type { TlsInit } from "./runtime/tls.ts";
 import type { CommandInit } from "./transports/command.ts";
 import type { PortLike } from "./transports/port.ts";
@@ -66,6 +66,12 @@ export interface Wires {
   stdio(): Wire;
   /** For `Connection.fromCommand()`. */
   command(args: readonly string[], init: CommandInit): Wire;
+  /** Starts a program with piped stdin and stdout, for who wants to know how it ends. */
+  spawn(
+    args: readonly string[],
+    init: SpawnInit,
+    stderr: "piped" | "inherit",
+  ): ChildLike | Promise<ChildLike>;
   /** For `Connection.fromProcess()`. */
   child(child: ChildLike): Wire;
   /** For `Connection.fromSsh()`. */

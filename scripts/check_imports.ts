@@ -48,7 +48,12 @@ const LAYERS: readonly Layer[] = [
     imports: ["mod", "connection", "wires", "session", "wire", "runtime", "protocol"],
   },
   { name: "gateways", files: /^gateways\/|^gateways\.ts$/, imports: ["mod", "servers"] },
-  { name: "objects", files: /^objects\/|^objects\.ts$/, imports: ["mod"] },
+  // Faces whose object may be here or there are operators of their own; processes are started, and waited for.
+  {
+    name: "objects",
+    files: /^objects\/|^objects\.ts$/,
+    imports: ["mod", "wires", "session", "runtime", "protocol"],
+  },
   {
     name: "cli",
     files: /^(cli|across_bios)\.ts$|^cli\//,

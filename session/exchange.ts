@@ -329,6 +329,8 @@ export class Exchange {
    * @param any Whether it may be in any other module, too, which is loaded for it.
    */
   resolveExported(name: string, any: boolean): unknown {
+    const own = this.#names.own(name);
+    if (own) return own;
     const [id, path] = splitName(name);
     const namespace = this.#namespaces.get(id);
     if (namespace) return resolveExport(namespace, path, id);

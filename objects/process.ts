@@ -1,0 +1,308 @@
+/**
+ * A function that runs in a process of its own: {@linkcode Process}. How one is started is in `spawn.ts`, what it runs in in `process_options.ts`.
+ *
+ * @module
+ */
+
+import type { AnyFunction, Connection, Received, Remote, RemotePromise, Returned } from "../mod.ts";
+import { DisconnectError, keep, ship } from "../mod.ts";
+import { deferred, ignore } from "../session/waiting.ts";
+import { endedEarly, Outcome, withSite } from "./outcome.ts";
+import type { Exit, Member } from "./member.ts";
+import { startMember } from "./member.ts";
+import type { ProcessOptions } from "./process_options.ts";
+import type { WaitOptions } from "./waits.ts";
+import { waitFor } from "./waits.ts";
+
+/** What `result` of a function's process gives: what it returns, also where it is a generator. */
+export type ResultOf<F extends AnyFunction> = Awaited<ReturnType<F>> extends
+  Generator<unknown, infer R, never> | AsyncGenerator<unknown, infer R, never> ? Returned<R> : Returned<ReturnType<F>>;
+/** What one iterates over in a function's process: what it yields, if it is a generator. */
+export type YieldOf<F extends AnyFunction> = Awaited<ReturnType<F>> extends
+  Generator<infer Y, unknown, never> | AsyncGenerator<infer Y, unknown, never> ? Received<Y> : never;
+
+/** A run of a function over there. */
+interface Job {
+  /** What it gives. */
+  outcome(): Promise<unknown>;
+}
+
+/** Runs over there, from its source. */
+const START = (
+  fn: (...args: unknown[]) => unknown,
+  args: readonly unknown[],
+  ended: () => Promise<void>,
+): Job => {
+  // deno-lint-ignore require-await -- what it throws at once is an outcome, too
+  const outcome = (async () => fn(...args))();
+  const tell = () => void ended().catch(() => {});
+  outcome.then(tell, tell);
+  return { outcome: () => outcome };
+};
+
+/** Executed over there. */
+const SERVED = `await import("@x/across/objects"); globalThis[Symbol.for("across.objects")].served()`;
+
+/** Turns of the microtask queue after which it is known whether somebody waits for the result, so that it is asked for in the same message. */
+const TURNS = 3;
+
+type Steps = AsyncGenerator<unknown, unknown, unknown>;
+
+/**
+ * A function that runs in a process or worker of its own. What it throws is thrown here, once: by {@linkcode Process.result} or the iteration, if
+ * somebody waits for these, else by {@linkcode Process.join} or the end of the block.
+ */
+export class Process<R = unknown, Y = never> implements AsyncDisposable {
+  /** What it is called. */
+  readonly name: string;
+  readonly #member: Member;
+  readonly #site: Error;
+  readonly #result = deferred<R>();
+  readonly #source = deferred<Steps | undefined>();
+  readonly #ready = deferred<Remote<Job>>();
+  readonly #over = deferred<void>();
+  /** Gives the error, for who waits for something else of the process. */
+  readonly #lost = deferred<Error>();
+  /** The run, in the turn in which it is issued. */
+  #issued: RemotePromise<Remote<Job>> | undefined;
+  #asked = false;
+  #iterated = false;
+  #settled = false;
+  /** What went wrong, if something did. */
+  #failure: { readonly error: unknown } | undefined;
+  /** What it is to fail with, as we ended it. */
+  #reason: { readonly error: unknown } | undefined;
+  #told = false;
+  #ended = false;
+  #exit: Exit | undefined;
+
+  /** Made by {@linkcode spawn}. */
+  constructor(name: string, fn: AnyFunction, args: readonly unknown[], options: ProcessOptions, site: Error) {
+    this.name = name;
+    this.#site = site;
+    this.#result.promise.catch(ignore);
+    this.#source.promise.catch(ignore);
+    this.#ready.promise.catch(ignore);
+    const { signal, daemon = true, modules = [] } = options;
+    signal?.throwIfAborted();
+    this.#member = startMember(options);
+    if (!daemon) void this.connection.wait();
+    if (signal) {
+      const abort = () => {
+        if (this.#settled) return;
+        this.#reason = { error: signal.reason };
+        this.kill();
+      };
+      signal.addEventListener("abort", abort);
+      this.#over.promise.then(() => signal.removeEventListener("abort", abort));
+    }
+    this.#member.exit?.then((exit) => {
+      this.#exit = exit;
+      this.#ended = true;
+      this.#ask();
+    });
+    void this.#run(fn, args, modules);
+  }
+
+  async #run(fn: AnyFunction, args: readonly unknown[], modules: readonly (string | URL | ImportMeta)[]): Promise<void> {
+    const { connection } = this;
+    try {
+      if (modules.length > 0) await connection.export(modules);
+      else for (let turn = 0; turn < TURNS; turn++) await null;
+      const issued = this.#issued = connection.callRef(START, ship(fn) as never, args, () => this.#ask());
+      if (this.#asked) void this.#fetch();
+      const ready = issued.then((job) => this.#ready.resolve(job));
+      queueMicrotask(() => this.#issued = undefined);
+      await ready;
+    } catch (error) {
+      this.#ready.reject(error);
+      this.#ask();
+    }
+  }
+
+  /** Asks for the outcome: when it is there, or somebody waits for it, which keeps the program alive. */
+  #ask(): void {
+    if (this.#asked) return;
+    this.#asked = true;
+    void this.#fetch();
+  }
+
+  async #fetch(): Promise<void> {
+    try {
+      const issued = this.#issued;
+      const value = await (issued ? issued.outcome() : (await this.#ready.promise).outcome());
+      if (!isSteps(value)) return this.#settle(value as R);
+      this.#source.resolve(value);
+    } catch (error) {
+      await this.#fail(error);
+    }
+  }
+
+  #settle(value: R): void {
+    if (this.#settled) return;
+    this.#settled = true;
+    this.#result.resolve(value);
+    this.#source.resolve(undefined);
+    void this.#finish();
+  }
+
+  /** Notes what went wrong, and gives the error that tells it. */
+  async #fail(error: unknown): Promise<unknown> {
+    if (this.#settled) return this.#failure ? this.#failure.error : error;
+    if (error instanceof DisconnectError) {
+      // How the process ended says more.
+      this.connection.cancel();
+      const exit = await this.#member.exit;
+      error = this.#reason ? this.#reason.error : endedEarly(this.name, exit, error);
+    } else withSite(error, this.#site);
+    if (this.#settled) return error;
+    this.#settled = true;
+    this.#failure = { error };
+    this.#result.reject(error);
+    this.#source.reject(error);
+    await this.#finish();
+    return error;
+  }
+
+  async #finish(): Promise<void> {
+    await this.connection.close().catch(ignore); // what that could tell, the exit status does
+    const exit = await this.#member.exit;
+    this.#exit = exit ?? { code: this.#failure ? 1 : 0, signal: null };
+    this.#ended = true;
+    const { error } = this.#failure ?? {};
+    this.#lost.resolve(error instanceof Error ? error : new Error(`Process "${this.name}" has ended`));
+    this.#over.resolve();
+  }
+
+  /** Its process id; undefined for a worker. */
+  get pid(): number | undefined {
+    return this.#member.pid;
+  }
+
+  /** Its exit status; null while it runs, and where a signal ended it. */
+  get exitCode(): number | null {
+    return this.#exit?.code ?? null;
+  }
+
+  /** Whether it runs. */
+  get isAlive(): boolean {
+    return !this.#ended;
+  }
+
+  /** The connection to it, for further calls. It ends with the function. */
+  get connection(): Connection {
+    return this.#member.connection;
+  }
+
+  /** What the function returns. Nothing is reported as unhandled as long as nobody waits for it. */
+  get result(): Promise<R> {
+    return Outcome.of(this.#result.promise, () => {
+      this.#told = true;
+      this.#ask();
+      void this.#drain();
+    });
+  }
+
+  /** Runs a generator to its end that nobody iterates over. */
+  async #drain(): Promise<void> {
+    const steps = await this.#source.promise.catch(() => undefined);
+    if (!steps || this.#iterated) return;
+    for await (const _ of this.#iterate(steps));
+  }
+
+  async *#iterate(steps: Steps): AsyncGenerator<unknown> {
+    this.#iterated = true;
+    let done = false;
+    try {
+      for (;;) {
+        const step = await steps.next();
+        done = step.done === true;
+        if (done) return this.#settle(step.value as R);
+        yield step.value;
+      }
+    } catch (error) {
+      done = true;
+      throw await this.#fail(error);
+    } finally {
+      if (!done) {
+        const last = await steps.return(undefined).catch(() => undefined);
+        this.#settle(last?.value as R);
+      }
+    }
+  }
+
+  /** What the function yields, while it runs, if it is a generator. It runs ahead a little, and waits for its reader. Leaving the loop ends it. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Y, void, undefined> {
+    this.#ask();
+    let steps;
+    try {
+      steps = await this.#source.promise;
+    } catch (error) {
+      this.#told = true;
+      throw error;
+    }
+    if (!steps) throw new TypeError(`Cannot iterate over process "${this.name}" as its function is no generator`);
+    if (this.#iterated) throw new TypeError(`Cannot iterate over process "${this.name}" twice`);
+    try {
+      yield* this.#iterate(steps) as AsyncGenerator<Y>;
+    } catch (error) {
+      this.#told = true;
+      throw error;
+    }
+  }
+
+  /**
+   * Waits until the function and its process have ended.
+   *
+   * @param options How long.
+   * @throws {Error} What the function threw, or how the process ended before it was done, unless it was thrown before.
+   * @throws {DOMException} A `TimeoutError`, if the time is over; it runs on.
+   */
+  async join(options: WaitOptions = {}): Promise<void> {
+    this.#ask();
+    void this.#drain().catch(ignore);
+    await waitFor(`Process "${this.name}" did not end`, options, (settle) => {
+      this.#over.promise.then(() => settle());
+      return ignore;
+    });
+    if (!this.#failure || this.#told) return;
+    this.#told = true;
+    throw this.#failure.error;
+  }
+
+  /** Asks it to end, with `SIGTERM`. A worker is ended at once. */
+  terminate(): void {
+    if (this.isAlive) this.#member.kill("SIGTERM");
+    this.#ask();
+  }
+
+  /** Ends it at once, with `SIGKILL`. */
+  kill(): void {
+    if (this.isAlive) this.#member.kill("SIGKILL");
+    this.#ask();
+  }
+
+  /**
+   * A proxy of what the function serves of its own making: see {@linkcode Served}.
+   *
+   * @returns It, as soon as it listens; one can go on from it without waiting.
+   */
+  served<T extends object>(): RemotePromise<Remote<T>> {
+    return keep(this.connection.execute(SERVED)) as unknown as RemotePromise<Remote<T>>;
+  }
+
+  /** Resolves with how it ended, when it has; for who waits for something else of it. */
+  get lost(): Promise<Error> {
+    return this.#lost.promise;
+  }
+
+  /** Joins it. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.join();
+  }
+}
+
+function isSteps(value: unknown): value is Steps {
+  const steps = Object(value) as Partial<Steps>;
+  return typeof steps.next === "function" && typeof steps[Symbol.asyncIterator] === "function";
+}

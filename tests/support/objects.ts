@@ -1,0 +1,28 @@
+/**
+ * Where the tests of objects run their functions: a child process of each kind of runtime, and a worker.
+ *
+ * @module
+ */
+
+import type { ProcessOptions } from "../../objects/mod.ts";
+import { noLeaks } from "./leaks.ts";
+import { testEachRuntime } from "./runtimes.ts";
+
+/** The module that is run there. */
+export const COUNTER: string = import.meta.resolve("../fixtures/objects/counter.ts");
+
+/** Milliseconds that a test may take: one that fails within a block waits for a process that nobody tells to stop. */
+const DEADLINE = 30_000;
+
+/** Declares a test for each place. It gets the options for `spawn.with()` and `pool()`. */
+export async function testEachPlace(
+  name: string,
+  body: (options: Pick<ProcessOptions, "modules" | "runtime" | "worker">) => Promise<void>,
+): Promise<void> {
+  await testEachRuntime(
+    name,
+    noLeaks(({ path }) => body({ modules: [COUNTER], runtime: path }), DEADLINE),
+    ({ name, version }) => name === "bun" || /^(?:2\.9|20|26)\./.test(version),
+  );
+  Deno.test(`${name} [worker]`, noLeaks(() => body({ modules: [COUNTER], worker: true }), DEADLINE));
+}
