@@ -83,7 +83,9 @@ export class LocalExcept {
    */
   constructor(...types: readonly ErrorClass[] | readonly [ExceptOptions]) {
     const [first] = types;
-    const { types: classes = [], raises } = typeof first === "object" ? first : { types: types as readonly ErrorClass[] };
+    const { types: classes = [], raises } = typeof first === "object"
+      ? first
+      : { types: types as readonly ErrorClass[] };
     for (const type of classes) {
       if (typeof type !== "function") throw new TypeError(`Cannot collect errors of a ${typeof type}: pass classes`);
     }
@@ -102,8 +104,11 @@ export class LocalExcept {
   /** Records in the default group. */
   catch<R>(block: () => R, options?: CatchOptions): Promise<Awaited<R> | undefined>;
   async catch(...args: readonly unknown[]): Promise<unknown> {
-    const [group, block, options = {}] =
-      (typeof args[0] === "function" ? [null, ...args] : args) as [Group, () => unknown, CatchOptions?];
+    const [group, block, options = {}] = (typeof args[0] === "function" ? [null, ...args] : args) as [
+      Group,
+      () => unknown,
+      CatchOptions?,
+    ];
     if (typeof block !== "function") throw new TypeError("Cannot run the block: pass a function");
     try {
       return await block();

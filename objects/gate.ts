@@ -84,7 +84,7 @@ interface Job {
 /** Carries out operations on one object and what they lead to. */
 export class Gate implements Operator {
   readonly #settings: GateSettings;
-  /** Whether operations wait for {@linkcode Gate.process}. */
+  /** Whether operations wait for {@linkcode Gate.carryOut}. */
   readonly #manual: boolean;
   readonly #faces = new WeakMap<object, GateFace>();
   /** What is not settled. */
@@ -181,7 +181,10 @@ export class Gate implements Operator {
     const base = origin instanceof GateFace ? origin : origin.outcome!;
     if ("error" in base) return this.#fail(job, base.error);
     if (args.some((arg) => isUnsettled(arg))) {
-      Promise.all(args).then((args) => this.#perform(job, base.value, args, context), (error) => this.#fail(job, error));
+      Promise.all(args).then(
+        (args) => this.#perform(job, base.value, args, context),
+        (error) => this.#fail(job, error),
+      );
     } else this.#perform(job, base.value, args, context);
   }
 
@@ -216,7 +219,7 @@ export class Gate implements Operator {
   }
 
   #succeed(job: Job, { self }: Request, result: unknown): void {
-    const { call, origin, path, action } = job;
+    const { call, origin, action } = job;
     this.#open.delete(job);
     const referred = result instanceof Referred;
     const value = referred ? result.value : result;
@@ -254,7 +257,7 @@ export class Gate implements Operator {
    * @param timeout Milliseconds to wait for the first one.
    * @returns How many there were.
    */
-  async process(limit: number, timeout: number): Promise<number> {
+  async carryOut(limit: number, timeout: number): Promise<number> {
     await nextTurn(); // or nothing could arrive in a loop that waits for nothing else
     const queue = this.#queue;
     if (queue.length === 0 && timeout > 0 && !this.#over) {
@@ -285,7 +288,7 @@ export class Gate implements Operator {
     if (this.#over) return;
     this.#over = true;
     this.#arrived?.();
-    if (!fulfill) for (const job of [...this.#open]) this.#fail(job, notServed(this.face.describe()));
+    if (!fulfill) { for (const job of [...this.#open]) this.#fail(job, notServed(this.face.describe())); }
     for (const job of this.#queue.splice(0)) this.#run(job);
   }
 

@@ -27,7 +27,7 @@ export class Home {
   /** Processes that got a copy and are not known to have ended. */
   #alive = 0;
   /** How the last of them ended, once all have. */
-  #lost: Error | undefined;
+  #lost: (() => Error) | undefined;
   readonly #waiting = new Set<() => void>();
 
   constructor() {
@@ -62,9 +62,9 @@ export class Home {
   /**
    * Notes that a process gets a copy.
    *
-   * @param ended Resolves with how it ended, when it has.
+   * @param ended Resolves, when it has ended, with what gives the error for that to who is told.
    */
-  follow(ended: Promise<Error>): void {
+  follow(ended: Promise<() => Error>): void {
     this.#sent = true;
     this.#alive++;
     this.#lost = undefined;
@@ -85,7 +85,7 @@ export class Home {
     return waitFor(what, options, (settle) => {
       const look = () => {
         if (test()) settle();
-        else if (this.#lost) settle(this.#lost);
+        else if (this.#lost) settle(this.#lost());
       };
       this.#waiting.add(look);
       look();

@@ -36,7 +36,7 @@ export { Process } from "./process.ts";
 export type { ResultOf, YieldOf } from "./process.ts";
 export type { MemberOptions, ProcessOptions } from "./process_options.ts";
 export { Served } from "./served.ts";
-export type { ListenOptions, Listening, RequestOptions, ServedOptions } from "./served.ts";
+export type { Listening, ListenOptions, RequestOptions, ServedOptions } from "./served.ts";
 export { spawn } from "./spawn.ts";
 export type { Spawn } from "./spawn.ts";
 export type { WaitOptions } from "./waits.ts";

@@ -215,7 +215,9 @@ function superHere({ gate, origin, path }: Here): object {
 provideHooks({
   passTo(target, path, fn, args) {
     const place = gateOf(target, path);
-    return place ? passHere(place, fn as AnyVisitor, args) : then(follow(target, path), (it) => fn(it as never, ...args as never[]));
+    return place
+      ? passHere(place, fn as AnyVisitor, args)
+      : then(follow(target, path), (it) => fn(it as never, ...args as never[]));
   },
   superOf(target, path) {
     const place = gateOf(target, path);

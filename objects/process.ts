@@ -6,6 +6,7 @@
 
 import type { AnyFunction, Connection, Received, Remote, RemotePromise, Returned } from "../mod.ts";
 import { DisconnectError, keep, ship } from "../mod.ts";
+import { explainReference, sourceOf } from "../session/source.ts";
 import { deferred, ignore } from "../session/waiting.ts";
 import { endedEarly, Outcome, withSite } from "./outcome.ts";
 import type { Exit, Member } from "./member.ts";
@@ -33,8 +34,8 @@ const START = (
   args: readonly unknown[],
   ended: () => Promise<void>,
 ): Job => {
-  // deno-lint-ignore require-await -- what it throws at once is an outcome, too
-  const outcome = (async () => fn(...args))();
+  // Not at once: it may never give us the chance to answer.
+  const outcome = new Promise((resolve) => setTimeout(resolve, 0)).then(() => fn(...args));
   const tell = () => void ended().catch(() => {});
   outcome.then(tell, tell);
   return { outcome: () => outcome };
@@ -62,10 +63,11 @@ export class Process<R = unknown, Y = never> implements AsyncDisposable {
   readonly #ready = deferred<Remote<Job>>();
   readonly #over = deferred<void>();
   /** Gives the error, for who waits for something else of the process. */
-  readonly #lost = deferred<Error>();
-  /** The run, in the turn in which it is issued. */
-  #issued: RemotePromise<Remote<Job>> | undefined;
+  readonly #lost = deferred<() => Error>();
+  /** Says more about an error, where the function travelled by its source. */
+  readonly #explain: (error: unknown) => void;
   #asked = false;
+  #isIssued = false;
   #iterated = false;
   #settled = false;
   /** What went wrong, if something did. */
@@ -101,21 +103,30 @@ export class Process<R = unknown, Y = never> implements AsyncDisposable {
       this.#ended = true;
       this.#ask();
     });
+    this.#explain = (error) => {
+      if (error instanceof ReferenceError && modules.length === 0) explainReference(error, sourceOf(fn));
+    };
     void this.#run(fn, args, modules);
   }
 
-  async #run(fn: AnyFunction, args: readonly unknown[], modules: readonly (string | URL | ImportMeta)[]): Promise<void> {
+  async #run(
+    fn: AnyFunction,
+    args: readonly unknown[],
+    modules: readonly (string | URL | ImportMeta)[],
+  ): Promise<void> {
     const { connection } = this;
     try {
       if (modules.length > 0) await connection.export(modules);
       else for (let turn = 0; turn < TURNS; turn++) await null;
-      const issued = this.#issued = connection.callRef(START, ship(fn) as never, args, () => this.#ask());
-      if (this.#asked) void this.#fetch();
-      const ready = issued.then((job) => this.#ready.resolve(job));
-      queueMicrotask(() => this.#issued = undefined);
-      await ready;
+      const issued = connection.callRef(START, ship(fn) as never, args, () => this.#ask());
+      this.#isIssued = true;
+      // Who waits already gets the outcome in one round trip.
+      if (this.#asked) void this.#fetch(issued);
+      this.#ready.resolve(await issued);
     } catch (error) {
+      this.#isIssued = true;
       this.#ready.reject(error);
+      if (this.#asked) void this.#fetch(undefined);
       this.#ask();
     }
   }
@@ -124,16 +135,16 @@ export class Process<R = unknown, Y = never> implements AsyncDisposable {
   #ask(): void {
     if (this.#asked) return;
     this.#asked = true;
-    void this.#fetch();
+    if (this.#isIssued) void this.#fetch(undefined);
   }
 
-  async #fetch(): Promise<void> {
+  async #fetch(issued: RemotePromise<Remote<Job>> | undefined): Promise<void> {
     try {
-      const issued = this.#issued;
       const value = await (issued ? issued.outcome() : (await this.#ready.promise).outcome());
       if (!isSteps(value)) return this.#settle(value as R);
       this.#source.resolve(value);
     } catch (error) {
+      this.#explain(error);
       await this.#fail(error);
     }
   }
@@ -170,7 +181,10 @@ export class Process<R = unknown, Y = never> implements AsyncDisposable {
     this.#exit = exit ?? { code: this.#failure ? 1 : 0, signal: null };
     this.#ended = true;
     const { error } = this.#failure ?? {};
-    this.#lost.resolve(error instanceof Error ? error : new Error(`Process "${this.name}" has ended`));
+    this.#lost.resolve(() => {
+      this.#told = true;
+      return error instanceof Error ? error : new Error(`Process "${this.name}" has ended`);
+    });
     this.#over.resolve();
   }
 
@@ -291,8 +305,8 @@ export class Process<R = unknown, Y = never> implements AsyncDisposable {
     return keep(this.connection.execute(SERVED)) as unknown as RemotePromise<Remote<T>>;
   }
 
-  /** Resolves with how it ended, when it has; for who waits for something else of it. */
-  get lost(): Promise<Error> {
+  /** Resolves when it has ended, with what gives the error for that to who waits for something else of it. */
+  get lost(): Promise<() => Error> {
     return this.#lost.promise;
   }
 

@@ -10,7 +10,12 @@ export interface Hooks {
   /** The proxy of what is served here, as soon as there is something. */
   served(): Promise<object>;
   /** See `passTo()`: of something that is here. */
-  passTo(target: unknown, path: readonly string[], fn: (...args: never[]) => unknown, args: readonly unknown[]): unknown;
+  passTo(
+    target: unknown,
+    path: readonly string[],
+    fn: (...args: never[]) => unknown,
+    args: readonly unknown[],
+  ): unknown;
   /** See `superOf()`: of something that is here. */
   superOf(target: unknown, path: readonly string[]): unknown;
 }

@@ -96,4 +96,3 @@ export class Route implements Operator {
     this.#carriers.get(call)?.cancel(call, reason);
   }
 }
-

@@ -193,7 +193,7 @@ export class Served<T extends object> {
     const { limit = Infinity, timeout = 0 } = options;
     const { gate } = stateOf(this);
     if (!gate) throw new Error("Cannot process requests without listening: call listen({ background: false }) first");
-    return await gate.process(limit, timeout);
+    return await gate.carryOut(limit, timeout);
   }
 
   /**

@@ -121,8 +121,11 @@ await testEachPlace("an Except gets as much as travels of a strange error", asyn
   assertEquals(messages(exc.all()), ["strange"]);
 });
 
-Deno.test("an Except of types that the process does not know says so", noLeaks(async () => {
-  class Unknown extends Error {}
-  const p = spawn.with({ modules: [JOBS] })(work, new Except(Unknown));
-  await assertRejects(() => p.join(), TypeError, "Cannot tell errors of Remote <Unknown>");
-}));
+Deno.test(
+  "an Except of types that the process does not know says so",
+  noLeaks(async () => {
+    class Unknown extends Error {}
+    const p = spawn.with({ modules: [JOBS] })(work, new Except(Unknown));
+    await assertRejects(() => p.join(), TypeError, "Cannot tell errors of Remote <Unknown>");
+  }),
+);

@@ -6,8 +6,8 @@ import { copy, del, has, isProxy, keep, set } from "../mod.ts";
 import { get, passTo, Served, spawn, superOf } from "../objects/mod.ts";
 import {
   count,
-  Counter,
   countByHand,
+  Counter,
   EagerCounter,
   LoudCounter,
   serve,
@@ -58,7 +58,10 @@ async function operations(face: Remote<Counter>, elsewhere: boolean): Promise<vo
   assertEquals(await get(face.add(0).count, 1), 8);
   await assertRejects(() => get(face.fail("of its own"), 1), RangeError, "of its own");
 
-  assertEquals(await passTo(face, (counter, n: number) => (counter.count += n) && counter.describe(), 2), "a counter at 10");
+  assertEquals(
+    await passTo(face, (counter, n: number) => (counter.count += n) && counter.describe(), 2),
+    "a counter at 10",
+  );
   assertEquals(await passTo(face.names, (names) => names.join("")), "ac");
   assertEquals(await passTo(face.list().items, (items) => items.at(-1)), 3);
 
@@ -95,15 +98,18 @@ await testEachPlace("operations on the face of an object elsewhere", async (opti
   assert(!counter.remote.listening);
 });
 
-Deno.test("operations on the face of an object in the same process", noLeaks(async () => {
-  const counter = new Counter();
-  await operations(counter.remote.face, false);
-  assertEquals(counter.count, 10);
-  const names = await counter.remote.face.names;
-  assert(names === counter.names as unknown, "it is the object itself");
-  using _listening = counter.remote.listen({ background: false });
-  assertEquals(await counter.remote.face.count, 10, "without waiting for the owner");
-}));
+Deno.test(
+  "operations on the face of an object in the same process",
+  noLeaks(async () => {
+    const counter = new Counter();
+    await operations(counter.remote.face, false);
+    assertEquals(counter.count, 10);
+    const names = await counter.remote.face.names;
+    assert(names === counter.names as unknown, "it is the object itself");
+    using _listening = counter.remote.listen({ background: false });
+    assertEquals(await counter.remote.face.count, 10, "without waiting for the owner");
+  }),
+);
 
 await testEachPlace("a chain takes one round trip", async (options) => {
   const counter = new Counter();

@@ -13,7 +13,6 @@ import {
   forever,
   isInCall,
   multiply,
-  print,
   spin,
   whoAmI,
   WorkError,
@@ -42,19 +41,25 @@ await testEachPlace("a function runs in a process of its own and gives its resul
   assertEquals(await p.result, 42, "as often as one likes");
 });
 
-await testEachRuntime("the process is another one", noLeaks(async ({ path }) => {
-  await using p = spawn.with({ runtime: path, modules: [JOBS] })(whoAmI);
-  assertEquals(await p.result, p.pid);
-  assert(p.pid !== Deno.pid);
-}));
+await testEachRuntime(
+  "the process is another one",
+  noLeaks(async ({ path }) => {
+    await using p = spawn.with({ runtime: path, modules: [JOBS] })(whoAmI);
+    assertEquals(await p.result, p.pid);
+    assert(p.pid !== Deno.pid);
+  }),
+);
 
-Deno.test("a function without a module travels by its source", noLeaks(async () => {
-  await using p = spawn.with({ name: "adder" })((a: number, b: number) => a + b, 1, 2);
-  assertEquals(p.name, "adder");
-  assertEquals(await p.result, 3);
-  const p2 = spawn((n: number) => n * JOBS.length, 1);
-  await assertRejects(() => p2.result, ReferenceError, "sent by its source");
-}));
+Deno.test(
+  "a function without a module travels by its source",
+  noLeaks(async () => {
+    await using p = spawn.with({ name: "adder" })((a: number, b: number) => a + b, 1, 2);
+    assertEquals(p.name, "adder");
+    assertEquals(await p.result, 3);
+    const p2 = spawn((n: number) => n * JOBS.length, 1);
+    await assertRejects(() => p2.result, ReferenceError, "sent by its source");
+  }),
+);
 
 await testEachPlace("a generator's values arrive while it runs", async (options) => {
   await using p = spawn.with({ ...options, modules: [JOBS] })(countTo, 5);
@@ -65,9 +70,13 @@ await testEachPlace("a generator's values arrive while it runs", async (options)
 await testEachPlace("a generator's values arrive before its error", async (options) => {
   await using p = spawn.with({ ...options, modules: [JOBS] })(countTo, 3, "after three");
   const seen: number[] = [];
-  const error = await assertRejects(async () => {
-    for await (const n of p) seen.push(n);
-  }, WorkError, "after three");
+  const error = await assertRejects(
+    async () => {
+      for await (const n of p) seen.push(n);
+    },
+    WorkError,
+    "after three",
+  );
   assertEquals(seen, [1, 2, 3]);
   assertStringIncludes(error.stack!, "jobs.ts");
 });
@@ -79,8 +88,6 @@ await testEachPlace("a generator waits for its reader, and ends with the loop", 
   for await (const n of p) {
     assertEquals(n, read);
     if (++read < 100) continue;
-    const { bytesReceived } = p.connection.status();
-    void bytesReceived;
     break;
   }
   assert(far < 10_000, `it ran ${far} ahead`);
@@ -121,50 +128,70 @@ await testEachPlace("an error that nobody waited for is thrown at the end of the
   await p!.join();
 });
 
-await testEachRuntime("a process that was killed says so", noLeaks(async ({ path }) => {
-  for (const [end, signal] of [["kill", "SIGKILL"], ["terminate", "SIGTERM"]] as const) {
-    const p = spawn.with({ runtime: path, modules: [JOBS] })(forever);
+await testEachRuntime(
+  "a process that was killed says so",
+  noLeaks(async ({ path }) => {
+    for (const [end, signal] of [["kill", "SIGKILL"], ["terminate", "SIGTERM"]] as const) {
+      const p = spawn.with({ runtime: path, modules: [JOBS] })(forever);
+      await p.connection.ready();
+      p[end]();
+      const error = await assertRejects(() => p.join(), DisconnectError, `"${p.name}" was killed by ${signal}`);
+      assertEquals((error as { signal?: string }).signal, signal);
+      assertEquals([p.exitCode, p.isAlive], [null, false]);
+    }
+  }),
+);
+
+await testEachRuntime(
+  "a process that exits before it is done says so",
+  noLeaks(async ({ path }) => {
+    for (const code of [3, 0]) {
+      const p = spawn.with({ runtime: path, modules: [JOBS] })(exitWith, code);
+      const error = await assertRejects(
+        () => p.result,
+        DisconnectError,
+        `exited with status ${code} before it was done`,
+      );
+      assertEquals((error as { exitCode?: number }).exitCode, code);
+      await p.join();
+      assertEquals(p.exitCode, code);
+    }
+  }),
+);
+
+Deno.test(
+  "a process that ends is noticed where nobody waits for it",
+  noLeaks(async () => {
+    const p = spawn.with({ modules: [JOBS] })(forever);
     await p.connection.ready();
-    p[end]();
-    const error = await assertRejects(() => p.join(), DisconnectError, `"${p.name}" was killed by ${signal}`);
-    assertEquals((error as { signal?: string }).signal, signal);
-    assertEquals([p.exitCode, p.isAlive], [null, false]);
-  }
-}));
+    Deno.kill(p.pid!, "SIGKILL");
+    await condition(() => !p.isAlive, "it is noticed");
+    await assertRejects(() => p.join(), Error, "SIGKILL");
+  }),
+);
 
-await testEachRuntime("a process that exits before it is done says so", noLeaks(async ({ path }) => {
-  for (const code of [3, 0]) {
-    const p = spawn.with({ runtime: path, modules: [JOBS] })(exitWith, code);
-    const error = await assertRejects(() => p.result, DisconnectError, `exited with status ${code} before it was done`);
-    assertEquals((error as { exitCode?: number }).exitCode, code);
-    await p.join();
-    assertEquals(p.exitCode, code);
-  }
-}));
+await testEachRuntime(
+  "one that spins is killed",
+  noLeaks(async ({ path }) => {
+    const p = spawn.with({ runtime: path, modules: [JOBS] })(spin);
+    await p.connection.ready();
+    p.kill();
+    await assertRejects(() => p.join(), Error, "was killed by SIGKILL");
+  }),
+  ({ name, version }) => name === "bun" || /^(?:2\.9|20|26)\./.test(version),
+);
 
-Deno.test("a process that ends is noticed where nobody waits for it", noLeaks(async () => {
-  const p = spawn.with({ modules: [JOBS] })(forever);
-  await p.connection.ready();
-  Deno.kill(p.pid!, "SIGKILL");
-  await condition(() => !p.isAlive, "it is noticed");
-  await assertRejects(() => p.join(), Error, "SIGKILL");
-}));
-
-await testEachRuntime("one that spins is killed", noLeaks(async ({ path }) => {
-  const p = spawn.with({ runtime: path, modules: [JOBS] })(spin);
-  await p.connection.ready();
-  p.kill();
-  await assertRejects(() => p.join(), Error, "was killed by SIGKILL");
-}), ({ name, version }) => name === "bun" || /^(?:2\.9|20|26)\./.test(version));
-
-Deno.test("a worker that is killed says so", noLeaks(async () => {
-  const p = spawn.with({ worker: true, modules: [JOBS] })(forever);
-  assertEquals(p.pid, undefined);
-  await p.connection.ready();
-  p.kill();
-  await assertRejects(() => p.join(), DisconnectError, `"${p.name}" ended before it was done`);
-  assert(!p.isAlive);
-}));
+Deno.test(
+  "a worker that is killed says so",
+  noLeaks(async () => {
+    const p = spawn.with({ worker: true, modules: [JOBS] })(forever);
+    assertEquals(p.pid, undefined);
+    await p.connection.ready();
+    p.kill();
+    await assertRejects(() => p.join(), DisconnectError, `"${p.name}" ended before it was done`);
+    assert(!p.isAlive);
+  }),
+);
 
 await testEachPlace("a signal ends it with its reason", async (options) => {
   const controller = new AbortController();
@@ -185,17 +212,24 @@ await testEachPlace("join() waits for a limited time", async (options) => {
   await assertRejects(() => p.join());
 });
 
-await testEachRuntime("env, cwd and permissions", noLeaks(async ({ path, name }) => {
-  const cwd = await Deno.realPath(await Deno.makeTempDir());
-  await using p = spawn.with({ runtime: path, modules: [JOBS], env: { FLAVOUR: "sour" }, cwd })(environment, "FLAVOUR");
-  assertEquals(await p.result, ["sour", cwd]);
-  await p.join();
-  if (name === "deno") {
-    await using q = spawn.with({ runtime: path, permissions: {} })(() => Deno.readTextFileSync("/etc/hostname"));
-    await assertRejects(() => q.result, Error);
-  }
-  await Deno.remove(cwd);
-}), ({ name, version }) => name === "bun" || /^(?:2\.9|20|26)\./.test(version));
+await testEachRuntime(
+  "env, cwd and permissions",
+  noLeaks(async ({ path, name }) => {
+    const cwd = await Deno.realPath(await Deno.makeTempDir());
+    await using p = spawn.with({ runtime: path, modules: [JOBS], env: { FLAVOUR: "sour" }, cwd })(
+      environment,
+      "FLAVOUR",
+    );
+    assertEquals(await p.result, ["sour", cwd]);
+    await p.join();
+    if (name === "deno") {
+      await using q = spawn.with({ runtime: path, permissions: {} })(() => Deno.readTextFileSync("/etc/hostname"));
+      await assertRejects(() => q.result, Error);
+    }
+    await Deno.remove(cwd);
+  }),
+  ({ name, version }) => name === "bun" || /^(?:2\.9|20|26)\./.test(version),
+);
 
 Deno.test("options are checked", () => {
   for (
@@ -225,21 +259,28 @@ Deno.test("options are checked", () => {
   }
 });
 
-await testEachRuntime("what cannot be started or sent is an error of the result", noLeaks(async ({ path }) => {
-  const native = spawn.with({ runtime: path })(Math.max.bind(null) as (a: number) => number, 1);
-  await assertRejects(() => native.result, Error, "native or bound");
-  const strange = spawn.with({ runtime: path })((it: object) => it, new WeakMap());
-  await assertRejects(() => strange.result, Error, "WeakMap");
-  const missing = spawn.with({ runtime: path, modules: ["file:///nowhere.ts"] })(() => 1);
-  await assertRejects(() => missing.join(), Error, "nowhere.ts");
-  const back = spawn.with({ runtime: path })(() => new WeakMap());
-  await assertRejects(() => back.join(), Error, "WeakMap");
-}), ({ name, version }) => name === "bun" || /^(?:2\.9|20)\./.test(version));
+await testEachRuntime(
+  "what cannot be started or sent is an error of the result",
+  noLeaks(async ({ path }) => {
+    const native = spawn.with({ runtime: path })(Math.max.bind(null) as (a: number) => number, 1);
+    await assertRejects(() => native.result, Error, "native or bound");
+    const strange = spawn.with({ runtime: path })((it: object) => it, new WeakMap());
+    await assertRejects(() => strange.result, Error, "WeakMap");
+    const missing = spawn.with({ runtime: path, modules: ["file:///nowhere.ts"] })(() => 1);
+    await assertRejects(() => missing.join(), Error, "nowhere.ts");
+    const back = spawn.with({ runtime: path })(() => new WeakMap());
+    await assertRejects(() => back.join(), Error, "WeakMap");
+  }),
+  ({ name, version }) => name === "bun" || /^(?:2\.9|20)\./.test(version),
+);
 
-Deno.test("a runtime that is not there is an error that says how it ended", noLeaks(async () => {
-  const p = spawn.with({ runtime: "/nowhere/deno" })(() => 1);
-  await assertRejects(() => p.join(), Error, "exited with status 127");
-}));
+Deno.test(
+  "a runtime that is not there is an error that says how it ended",
+  noLeaks(async () => {
+    const p = spawn.with({ runtime: "/nowhere/deno" })(() => 1);
+    await assertRejects(() => p.join(), Error, "exited with status 127");
+  }),
+);
 
 await testEachPlace("modules may ask for the call that they run in", async (options) => {
   await using p = spawn.with({ ...options, modules: [JOBS] })(isInCall);
@@ -267,41 +308,56 @@ ${text}`,
   return { code, out: out!, err: err!, ms: performance.now() - start };
 }
 
-Deno.test("what user code prints passes through", noLeaks(async () => {
-  const { code, err } = await program(`await using p = spawn.with({ modules })(jobs.print, "hello");`);
-  assertEquals(code, 0, err);
-  assertStringIncludes(err, "hello on stdout");
-  assertStringIncludes(err, "hello on stderr");
-}));
+Deno.test(
+  "what user code prints passes through",
+  noLeaks(async () => {
+    const { code, err } = await program(`await using p = spawn.with({ modules })(jobs.print, "hello");`);
+    assertEquals(code, 0, err);
+    assertStringIncludes(err, "hello on stdout");
+    assertStringIncludes(err, "hello on stderr");
+  }),
+);
 
-Deno.test("a daemon does not keep the program alive and dies with it, others keep it alive", noLeaks(async () => {
-  const start = `const p = spawn.with({ modules, daemon: DAEMON })(FN);
+Deno.test(
+  "a daemon does not keep the program alive and dies with it, others keep it alive",
+  noLeaks(async () => {
+    const start = `const p = spawn.with({ modules, daemon: DAEMON })(FN);
 await p.connection.ready();
 console.log(p.pid);`;
-  for (const fn of ["jobs.forever", "jobs.spin"]) {
-    const { code, out, err } = await program(start.replace("DAEMON", "true").replace("FN", fn));
+    for (const fn of ["jobs.forever", "jobs.spin"]) {
+      const { code, out, err } = await program(start.replace("DAEMON", "true").replace("FN", fn));
+      assertEquals(code, 0, err);
+      await condition(() => !isAlive(Number(out)), "it died with the program");
+    }
+    const { code, err } = await program(
+      start.replace("DAEMON", "false").replace(
+        "FN",
+        "async () => { await new Promise((r) => setTimeout(r, 200)); console.log('late'); }",
+      ),
+    );
     assertEquals(code, 0, err);
-    await condition(() => !isAlive(Number(out)), "it died with the program");
-  }
-  const { code, err } = await program(
-    start.replace("DAEMON", "false").replace("FN", "async () => { await new Promise((r) => setTimeout(r, 200)); console.log('late'); }"),
-  );
-  assertEquals(code, 0, err);
-  assertStringIncludes(err, "late");
-}));
+    assertStringIncludes(err, "late");
+  }),
+);
 
-Deno.test("who waits for a daemon keeps the program alive", noLeaks(async () => {
-  const { code, out, err } = await program(
-    `const later = async () => { await new Promise((r) => setTimeout(r, 200)); return "late"; };
+Deno.test(
+  "who waits for a daemon keeps the program alive",
+  noLeaks(async () => {
+    const { code, out, err } = await program(
+      `const later = async () => { await new Promise((r) => setTimeout(r, 200)); return "late"; };
 console.log(await spawn(later).result);
 await spawn(later).join();
 for await (const x of spawn(async function* () { await new Promise((r) => setTimeout(r, 100)); yield "item"; })) console.log(x);`,
-  );
-  assertEquals([code, out], [0, "late\nitem\n"], err);
-}));
+    );
+    assertEquals([code, out], [0, "late\nitem\n"], err);
+  }),
+);
 
-Deno.test("a process of another runtime is told by name", noLeaks(async () => {
-  const { path } = await runtime("node", 20);
-  await using p = spawn.with({ runtime: path })(() => typeof (globalThis as { Deno?: unknown }).Deno);
-  assertEquals(await p.result, "undefined");
-}));
+Deno.test(
+  "a process of another runtime is told by name",
+  noLeaks(async () => {
+    const { path } = await runtime("node", 20);
+    await using p = spawn.with({ runtime: path })(() => typeof (globalThis as { Deno?: unknown }).Deno);
+    assertEquals(await p.result, "undefined");
+  }),
+);
