@@ -165,7 +165,10 @@ await testEachRuntime("ModuleLoader imports modules that import each other in a 
   });
   assertEquals([outcomes[0], outcomes[2]].map(value), [1, 1]);
   if (!oldDeno(runtime)) return assertEquals(value(outcomes[1]), ["aba2", 5, true]);
-  assertMatch(outcomes[1]!.error ?? "", /^OperationError: Cannot import ".*a\.ts" in deno 2\..*which takes Deno 2\.8, Node or Bun$/);
+  assertMatch(
+    outcomes[1]!.error ?? "",
+    /^OperationError: Cannot import ".*a\.ts" in deno 2\..*which takes Deno 2\.8, Node or Bun$/,
+  );
 });
 
 await testEachRuntime("ModuleLoader installs more modules later, beside circles and before them", async (runtime) => {
