@@ -31,14 +31,17 @@ class Relayed {
   readonly #near: Deno.Conn;
   readonly #far: Deno.Conn;
   readonly #way: Way;
+  readonly #patience: number;
+  #timer: ReturnType<typeof setTimeout> | undefined;
   #left: number;
   #broken = false;
 
-  constructor(near: Deno.Conn, far: Deno.Conn, fate: Fate) {
+  constructor(near: Deno.Conn, far: Deno.Conn, fate: Fate, patience: number) {
     this.#near = near;
     this.#far = far;
     this.#left = fate.after;
     this.#way = fate.way;
+    this.#patience = patience;
   }
 
   async run(): Promise<void> {
@@ -48,6 +51,7 @@ class Relayed {
 
   /** Ends both sides now. */
   end(): void {
+    clearTimeout(this.#timer);
     for (const conn of [this.#near, this.#far]) this.#end(conn);
   }
 
@@ -69,7 +73,10 @@ class Relayed {
         if (this.#left > 0) continue;
         this.#broken = true;
         if (this.#way === "half") break;
-        if (this.#way === "stall") continue;
+        if (this.#way === "stall") {
+          if (this.#patience < Infinity) this.#timer ??= setTimeout(() => this.end(), this.#patience);
+          continue;
+        }
         // With bytes that nobody has read, the system resets the connection instead of ending it.
         if (this.#way === "reset") await new Promise((resolve) => setTimeout(resolve, 1));
         this.#end(this.#near);
@@ -89,8 +96,9 @@ class Relayed {
  * Starts a relay.
  *
  * @param target The port of what it leads to, on loopback.
+ * @param patience When it ends connections that have stalled, in milliseconds, as systems do in the end.
  */
-export function startCutter(target: number): Cutter {
+export function startCutter(target: number, patience: number = Infinity): Cutter {
   const fates: Fate[] = [];
   const open = new Map<Relayed, Promise<void>>();
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
@@ -102,7 +110,7 @@ export function startCutter(target: number): Cutter {
         near.close();
         continue;
       }
-      const relayed = new Relayed(near, far, fate);
+      const relayed = new Relayed(near, far, fate, patience);
       open.set(relayed, relayed.run().finally(() => open.delete(relayed)));
     }
   })();
