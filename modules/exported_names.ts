@@ -14,6 +14,22 @@ const MOST = 10_000;
 /** What the name of a class in an entry point of across begins with; the class says it in its static `acrossName`. */
 const OWN = /^@x\/across\//;
 
+/** Such classes that were named to peers, which may name them, too. */
+const own = new Map<string, object>();
+
+/** The name of a class in an entry point of across. */
+export function ownName(fn: object): string | undefined {
+  const { acrossName } = fn as { acrossName?: unknown };
+  if (typeof acrossName !== "string" || !OWN.test(acrossName) || !Object.hasOwn(fn, "acrossName")) return;
+  own.set(acrossName, fn);
+  return acrossName;
+}
+
+/** What was called so by {@linkcode ownName}. */
+export function ownClass(name: string): object | undefined {
+  return own.get(name);
+}
+
 /** Tells which export of a module a function is. */
 export type Matcher = (fn: { readonly name: string }) => string | undefined;
 
@@ -25,9 +41,6 @@ export class ExportedNames {
   readonly #names = new WeakMap<object, string>();
   /** Modules that are known by their text only. */
   readonly #texts = new Map<string, Matcher>();
-
-  /** Classes of across's own that were named to the peer, which may name them, too. */
-  readonly #own = new Map<string, object>();
 
   /** Learns the exports of a module that is loaded here. */
   add(id: string, namespace: object): void {
@@ -68,22 +81,11 @@ export class ExportedNames {
   nameOf(fn: object): string | undefined {
     let name = this.#names.get(fn);
     if (name || typeof fn !== "function") return name;
-    const { acrossName } = fn as { acrossName?: unknown };
-    if (typeof acrossName === "string" && OWN.test(acrossName) && Object.hasOwn(fn, "acrossName")) {
-      this.#names.set(fn, acrossName);
-      this.#own.set(acrossName, fn);
-      return acrossName;
-    }
     for (const [id, match] of this.#texts) {
       const exported = match(fn);
       if (exported) this.#names.set(fn, name = `${id}#${exported}`);
     }
     return name;
-  }
-
-  /** A class of across's own that was named to the peer. */
-  own(name: string): object | undefined {
-    return this.#own.get(name);
   }
 }
 

@@ -4,7 +4,8 @@
  * @module
  */
 
-import type { Connection } from "../mod.ts";
+import type { Connection, Remote } from "../mod.ts";
+import { release } from "../mod.ts";
 import type { RemoteFace } from "../session/faces.ts";
 import { faceOf } from "../session/faces.ts";
 import type { WaitOptions } from "./waits.ts";
@@ -38,6 +39,7 @@ export class Home {
       },
       detach: (face) => {
         if (this.#endpoint === faceOf(face)) this.#endpoint = undefined;
+        release(face as Remote<object>);
       },
     };
   }

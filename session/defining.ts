@@ -5,6 +5,7 @@
  * @module
  */
 
+import { ownName } from "../modules/exported_names.ts";
 import { publicName } from "../modules/public_names.ts";
 import { OperationError } from "../protocol/errors.ts";
 import { DEFINITION, MESSAGE } from "../protocol/messages.ts";
@@ -74,7 +75,7 @@ export class Defining {
   }
 
   #named(fn: object, exported: number, open: number): Definition | undefined {
-    const name = this.#context.exportedName(fn);
+    const name = this.#context.exportedName(fn) ?? ownName(fn);
     if (name) return { kind: exported, text: name };
     const text = publicName(fn);
     return text ? { kind: open, text } : undefined;

@@ -9,7 +9,7 @@ import { OperationError, ProtocolError } from "../protocol/errors.ts";
 import type { Decoder } from "../protocol/decoder.ts";
 import { MESSAGE } from "../protocol/messages.ts";
 import type { Reader } from "../protocol/reader.ts";
-import { ExportedNames, resolveExport, splitName } from "../modules/exported_names.ts";
+import { ExportedNames, ownClass, resolveExport, splitName } from "../modules/exported_names.ts";
 import type { ModuleGraph } from "../modules/graph.ts";
 import { importModule } from "../modules/installed.ts";
 import { ModuleLoader } from "../modules/loader.ts";
@@ -329,7 +329,7 @@ export class Exchange {
    * @param any Whether it may be in any other module, too, which is loaded for it.
    */
   resolveExported(name: string, any: boolean): unknown {
-    const own = this.#names.own(name);
+    const own = ownClass(name);
     if (own) return own;
     const [id, path] = splitName(name);
     const namespace = this.#namespaces.get(id);

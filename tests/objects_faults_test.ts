@@ -1,0 +1,199 @@
+// What can go wrong with served objects: owners that block, exit, are killed, or stop to listen between any two steps. Every caller is answered.
+
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { biosCommand, Connection, DisconnectError, set } from "../mod.ts";
+import { get, passTo, Served, spawn } from "../objects/mod.ts";
+import { Counter, flicker, ignoreThenStop, serve, serveThenSpin, StrictCounter } from "./fixtures/objects/counter.ts";
+import { exitWith } from "./fixtures/objects/jobs.ts";
+import { condition, noLeaks } from "./support/leaks.ts";
+import { COUNTER, testEachPlace } from "./support/objects.ts";
+import { testEachRuntime } from "./support/runtimes.ts";
+
+const JOBS = import.meta.resolve("./fixtures/objects/jobs.ts");
+const REFUSED = "nobody listens";
+
+/** What a caller gets: a value, its default, or an error, but never nothing. */
+const settled = async (result: PromiseLike<unknown>): Promise<"value" | "refused"> => {
+  try {
+    await result;
+    return "value";
+  } catch (error) {
+    assert(error instanceof DisconnectError || String(error).includes(REFUSED), String(error));
+    return "refused";
+  }
+};
+
+await testEachPlace("before anybody listens, callers get their default or an error", async (options) => {
+  const counter = new Counter();
+  const { face } = counter.remote;
+  assertEquals(await face.count, 0);
+  await using p = spawn.with(options)(serve, counter);
+  assertEquals(await get(face.count, -1), -1);
+  await assertRejects(async () => await face.add(1), Error, REFUSED);
+  await assertRejects(async () => await face.add(1).count, Error, REFUSED);
+  await assertRejects(() => set(face, "count", 1), Error, REFUSED);
+  await assertRejects(() => passTo(face, () => 1), Error, REFUSED);
+  await assertRejects(
+    async () => {
+      for await (const _ of face.upTo(1));
+    },
+    Error,
+    REFUSED,
+  );
+  await counter.remote.untilListening();
+  assertEquals(await get(face.count, -1), 0);
+  await set(face, "stop", true);
+  await p.join();
+  assertEquals(await get(face.count, -1), -1, "and after the end");
+  await assertRejects(async () => await face.count, Error, REFUSED);
+});
+
+await testEachPlace("untilListening() rejects when the process ends before", async (options) => {
+  const counter = new Counter();
+  const p = spawn.with({ ...options, modules: [COUNTER, JOBS] })((_: Counter) => 42, counter);
+  await assertRejects(() => counter.remote.untilListening(), Error, "has ended");
+  await p.join();
+  const error = await assertRejects(() => new Counter().remote.untilListening({ timeout: 1 }), DOMException);
+  assertEquals(error.name, "TimeoutError");
+  const signal = AbortSignal.abort(new RangeError("enough"));
+  await assertRejects(() => new Counter().remote.untilListening({ signal }), RangeError, "enough");
+});
+
+await testEachRuntime(
+  "untilListening() tells how the process died, once",
+  noLeaks(async ({ path }) => {
+    const counter = new Counter();
+    await using _p = spawn.with({ runtime: path, modules: [COUNTER, JOBS] })(
+      exitWith as (code: number, counter: Counter) => Promise<never>,
+      5,
+      counter,
+    );
+    await assertRejects(() => counter.remote.untilListening(), DisconnectError, "exited with status 5");
+  }),
+  ({ name, version }) => name === "bun" || /^(?:2\.9|20|26)\./.test(version),
+);
+
+await testEachRuntime(
+  "a killed owner answers nobody, and nobody waits",
+  noLeaks(async ({ path }) => {
+    const counter = new Counter();
+    const p = spawn.with({ runtime: path, modules: [COUNTER] })(serve, counter);
+    await counter.remote.untilListening();
+    const { face } = counter.remote;
+    const chain = face.add(1);
+    const waiting = [
+      settled(face.never()),
+      settled(chain.never()),
+      settled(passTo(face, () => new Promise(() => {}))),
+      settled((async () => {
+        for await (const _ of chain.upTo(1e9)) if (_ === 10) p.kill();
+      })()),
+    ];
+    const byDefault = get(face.never() as never, "default");
+    assertEquals(await Promise.all(waiting), Array(4).fill("refused"));
+    assertEquals(await byDefault, "default");
+    assertEquals(await settled(face.count), "refused");
+    assertEquals(await get(face.count, 3), 3);
+    assert(!counter.remote.listening);
+    await assertRejects(() => p.join(), Error, "SIGKILL");
+  }),
+  ({ name, version }) => name === "bun" || /^(?:2\.9|20|26)\./.test(version),
+);
+
+await testEachRuntime(
+  "an owner that blocks costs no more than the time that the caller has",
+  noLeaks(async ({ path }) => {
+    const counter = new Counter();
+    const p = spawn.with({ runtime: path, modules: [COUNTER] })(serveThenSpin, counter);
+    await counter.remote.untilListening();
+    const { face } = counter.remote;
+    await set(face, "stop", true);
+    await condition(async () => await get(face.count, -1, { timeout: 50 }) === -1, "it blocks");
+    assertEquals(await get(face.add(1).count, "late", { timeout: 20 }), "late");
+    const signal = AbortSignal.timeout(20);
+    await assertRejects(async () => await p.connection.with({ signal }).on(face).count, DOMException);
+    p.kill();
+    await assertRejects(() => p.join(), Error, "SIGKILL");
+    assertEquals(p.connection.status().callsInFlight, 0);
+  }),
+  ({ name, version }) => name === "bun" || /^(?:2\.9|20|26)\./.test(version),
+);
+
+for (const [Class, outcome] of [[Counter, "value"], [StrictCounter, "refused"]] as const) {
+  await testEachPlace(`what is outstanding when the owner stops is ${outcome} [${Class.name}]`, async (options) => {
+    const counter: Counter = new Class();
+    const stop = Promise.withResolvers<void>();
+    await using _p = spawn.with(options)(ignoreThenStop, counter, () => {}, () => stop.promise);
+    await counter.remote.untilListening();
+    const { face } = counter.remote;
+    const waiting = [settled(face.count), settled(face.add(1).add(2).count), settled(passTo(face, (it) => it.count))];
+    await condition(async () => (await get(face.count, 0, { timeout: 1 })) === 0, "they have arrived");
+    stop.resolve();
+    assertEquals(await Promise.all(waiting), [outcome, outcome, outcome]);
+  });
+}
+
+for (const background of [true, false]) {
+  await testEachPlace(
+    `10,000 requests meet a listener that closes and opens [background: ${background}]`,
+    async (options) => {
+      const counter: Counter = background ? new Counter() : new StrictCounter();
+      const p = spawn.with(options)(flicker, counter, background);
+      const { face } = counter.remote;
+      await counter.remote.untilListening();
+      const found = { value: 0, refused: 0 };
+      let left = 10_000;
+      const caller = async (): Promise<void> => {
+        while (left-- > 0) {
+          const result = left % 3 === 0
+            ? settled(face.add(1).add(1).count)
+            : left % 3 === 1
+            ? settled(face.later(1))
+            : settled(passTo(face, (it) => it.count));
+          found[await result]++;
+          // Else most would be refused here, without ever meeting the other side.
+          if (!counter.remote.listening) await counter.remote.untilListening();
+        }
+      };
+      await Promise.all(Array.from({ length: 16 }, caller));
+      assertEquals(found.value + found.refused, 10_000);
+      assert(found.value > 0);
+      await condition(() => settled(set(face, "stop", true)).then((it) => it === "value"), "it is told to stop");
+      assert(await p.result > 1);
+      await p.join();
+      assertEquals(p.connection.status().callsInFlight, 0);
+    },
+  );
+}
+
+/** What is open on the far side of a connection. */
+const openThere = async (): Promise<{ readonly given: number; readonly running: number }> => {
+  const { getConnection } = await import("@x/across");
+  const { referencesGiven, callsRunning } = getConnection().status();
+  return { given: referencesGiven, running: callsRunning };
+};
+
+Deno.test(
+  "what listens and stops leaves nothing in the tables of both ends",
+  noLeaks(async () => {
+    await using conn = Connection.fromCommand(biosCommand());
+    await conn.export(COUNTER);
+    const served = new Served<Counter>(new Counter());
+    const flash = async (it: Served<Counter>, times: number) => {
+      for (let n = 0; n < times; n++) {
+        it.listen();
+        await new Promise((resolve) => setTimeout(resolve, 0));
+        it.stop();
+      }
+    };
+    await conn.call(flash, served as never, 2);
+    const [here, there] = [conn.status(), await conn.call(openThere)];
+    await conn.call(flash, served as never, 100);
+    await condition(async () => {
+      const { given, running } = await conn.call(openThere);
+      return given <= there.given + 1 && running <= there.running;
+    }, "what was given is given back");
+    assert(conn.status().referencesHeld <= here.referencesHeld + 1);
+    assertEquals(conn.status().callsInFlight, 0);
+  }),
+);
