@@ -31,7 +31,7 @@ const CHILD_TIMEOUT = 60_000;
 
 /** Everything about one connection but its public face. */
 export class Session {
-  readonly #init: SessionInit;
+  readonly init: SessionInit;
   readonly #wire: Wire;
   readonly #timeout: number;
   readonly #inbox: Inbox;
@@ -67,7 +67,7 @@ export class Session {
 
   /** Starts talking over a wire at once. */
   constructor(init: SessionInit) {
-    this.#init = init;
+    this.init = init;
     this.#wire = init.wire;
     const { wire, options } = init;
     this.#timeout = options.timeout;
@@ -134,7 +134,7 @@ export class Session {
     this.#bytes += chunk.length;
     try {
       if (this.#opened) return this.#inbox.push(chunk);
-      const { opening } = this.#init;
+      const { opening } = this.init;
       for (let found = opening.feed(chunk); found; found = opening.feed(new Uint8Array(0))) {
         if (found.kind === "superblock") {
           this.#opened = true;
@@ -161,7 +161,7 @@ export class Session {
   #open(before?: Uint8Array): void {
     const link = this.#link;
     if (link.open || this.#over) return;
-    const { options, acceptCalls } = this.#init;
+    const { options, acceptCalls } = this.init;
     const { timeout, acceptExportedModules: modules, maxMessageSize: limit } = options;
     const hello = makeHello({ timeout, modules, calls: acceptCalls, limit });
     link.openWith(before, () => {
@@ -191,7 +191,7 @@ export class Session {
   #greeted(value: unknown): void {
     const { timeout, modules, limit, runtime, version, debug: level } = this.#hello = readHello(value);
     this.#link.limitTo(limit);
-    if (this.#init.extend && level) setDebugLevel(level);
+    if (this.init.extend && level) setDebugLevel(level);
     debug(1, () => `connected to ${peerName(this.#hello)}, ${runtime} ${version}`);
     // Not before the first answers have left: the first timer of a process costs it some milliseconds.
     this.#link.drained().then(() => {
@@ -205,6 +205,7 @@ export class Session {
   /** The stream from the peer ended. */
   async #end(error?: unknown): Promise<void> {
     if (this.#parts.extending) await this.#parts.extending; // the goodbye may be among what waits for it
+    if (this.#heardGoodbye && error !== undefined) this.#wire.end().catch(ignore); // our goodbye could not leave
     if (this.#heardGoodbye || this.#cancelled || this.#saidGoodbye && error === undefined) return this.#finish();
     if (this.#over) return this.#finish();
     let reason = error;
@@ -212,7 +213,7 @@ export class Session {
       // How a process ended says more than that its stream did.
       await within(LAST_WORDS, this.#wire.closed);
       const what = this.#wire.describe();
-      const noise = this.#opened ? "" : this.#init.opening.noise.slice(-1000);
+      const noise = this.#opened ? "" : this.init.opening.noise.slice(-1000);
       const before = this.#hello ? "" : " before the handshake";
       reason = new Error(
         `${what.replace(/^([^:]*)/, `$1${before}`)}${noise && `; its output was: ${noise}`}`,
@@ -274,7 +275,7 @@ export class Session {
     if (this.#ended) return;
     this.#ended = true;
     this.#heartbeat.stop();
-    this.#init.hold?.stop();
+    this.init.hold?.stop();
     this.#finished.resolve();
   }
 
@@ -285,7 +286,7 @@ export class Session {
 
   /** Keeps the process alive until a promise settles. */
   #during<T>(promise: Promise<T>): Promise<T> {
-    return this.#init.hold?.during(promise) ?? promise;
+    return this.init.hold?.during(promise) ?? promise;
   }
 
   /** See `Connection.ready()`. */
@@ -363,9 +364,9 @@ export class Session {
     if (failure) throw failure.error;
   }
 
-  /** See `Connection.wait()`. */
-  wait(): Promise<void> {
-    return this.#during(this.#finished.promise);
+  /** See `Connection.wait()`. Unless `held` it does not keep the process alive. */
+  wait(held = true): Promise<void> {
+    return held ? this.#during(this.#finished.promise) : this.#finished.promise;
   }
 
   /** See `Connection.export()`. */

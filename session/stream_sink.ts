@@ -361,7 +361,9 @@ export async function fillWritable(
   hub: StreamHub,
 ): Promise<void> {
   // It may fail while nothing is written.
-  writer.closed.catch((error) => incoming.dropping || incoming.end || incoming.cancel(STREAM.CANCEL, error));
+  writer.closed.catch((error) => incoming.dropping || incoming.end || incoming.cancel(STREAM.CANCEL, error)).catch(
+    ignore,
+  );
   try {
     for (;;) {
       await writer.ready;
