@@ -33,6 +33,8 @@ const SSH_OPTIONS = [...COMMAND_OPTIONS, "runtime", "sshCommand", "sshArgs", "pe
 
 /** The constructor, which users have no use for. */
 let connect: (begin: (connection: object) => Session) => Connection;
+/** The session of a connection. */
+export let sessionOf: (connection: Connection) => Session;
 
 /**
  * A connection to another JavaScript process, in which it runs code.
@@ -55,6 +57,7 @@ export class Connection extends Calls implements AsyncDisposable {
     // Others must find it under its name where the kernel's identifiers are shortened.
     Object.defineProperty(this, "name", { value: "Connection" });
     connect = (begin) => new Connection(begin);
+    sessionOf = (connection) => connection.#session;
   }
 
   private constructor(begin: (connection: object) => Session) {

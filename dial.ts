@@ -6,7 +6,8 @@
 
 import { entrySource, extensionSource, kernelSource } from "./bios/embedded.ts";
 import { sshCommand } from "./bios/ssh.ts";
-import { connectionOf, openConnection } from "./connection.ts";
+import type { Connection } from "./connection.ts";
+import { connectionOf, openConnection, sessionOf } from "./connection.ts";
 import { ModuleGraph } from "./modules/graph.ts";
 import { prepare, scanImports } from "./modules/imports.ts";
 import { importModule } from "./modules/installed.ts";
@@ -14,6 +15,7 @@ import { Options } from "./protocol/options.ts";
 import { SIDE } from "./protocol/proof.ts";
 import { spawn } from "./runtime/spawn.ts";
 import { bootBytes } from "./protocol/superblock.ts";
+import { stripTypes } from "./runtime/strip.ts";
 import "./session/extended.ts";
 import { provide } from "./session/provision.ts";
 import { explainReference, sourceOf } from "./session/source.ts";
@@ -30,10 +32,14 @@ import { webSocketWire } from "./transports/websocket.ts";
 import { provideWires } from "./wires.ts";
 
 /** Files of the entry points, by what follows `@x/across` in their names. */
-const ENTRIES = new Map([["", "mod.ts"], ["/servers", "servers/mod.ts"], ["/logging", "logging.ts"], [
-  "/cli",
-  "cli.ts",
-], ["/objects", "objects/mod.ts"]]);
+const ENTRIES = new Map([
+  ["", "mod.ts"],
+  ["/servers", "servers/mod.ts"],
+  ["/gateways", "gateways/mod.ts"],
+  ["/objects", "objects/mod.ts"],
+  ["/logging", "logging.ts"],
+  ["/cli", "cli.ts"],
+]);
 /** Whether across has files here. Where it was booted, its URL means nothing. */
 const hasFiles = /^(?:file|https?):/.test(import.meta.url);
 
@@ -46,6 +52,7 @@ function selfUrls(): ReadonlyMap<string, string> {
 }
 
 provideWires({
+  watched: (connection) => sessionOf(connection as Connection),
   open(init, foreign, acceptCalls, makeWire, steady) {
     const options = init instanceof Options ? init : new Options(init, foreign);
     const { secret, timeout } = options;
@@ -88,6 +95,7 @@ provide({
   portable,
   sourceOf: (fn) => portable(sourceOf(fn)),
   explain: explainReference,
+  strip: stripTypes,
   connection: connectionOf,
   async provideSelf(id) {
     const loaded = ((globalThis as Record<symbol, unknown>)[Symbol.for("across.core")] ??= {}) as Record<

@@ -28,7 +28,7 @@ export { getBios } from "./bios/script.ts";
 export type { BiosInit } from "./bios/script.ts";
 export { workerUrl } from "./bios/worker_url.ts";
 export { biosCommand } from "./bios/command.ts";
-export type { Permissions } from "./bios/command.ts";
+export type { BiosCommandInit, Permissions } from "./bios/command.ts";
 export type { SshInit } from "./bios/ssh.ts";
 export type { CommandInit } from "./transports/command.ts";
 export type { ChildLike, DenoChildLike, NodeChildLike, SpawnInit } from "./runtime/spawn.ts";

@@ -29,8 +29,18 @@ export interface Opened {
   cancel(): void;
 }
 
+/** What channels need of a connection: to know when it is over without holding the process for that, and to hold it for themselves. */
+export interface Watched {
+  /** Waits until it is over. */
+  wait(held: boolean): Promise<void>;
+  /** What began it. */
+  readonly init: { readonly hold?: { change(by: 1 | -1): void } | undefined };
+}
+
 /** See `dial.ts`, which provides it. */
 export interface Wires {
+  /** What is behind a connection. */
+  watched(connection: object): Watched;
   /**
    * Checks options, of which `foreign` belong to the factory, and makes a wire as they say.
    *

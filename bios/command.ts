@@ -21,6 +21,17 @@ function kindOf(path: string): Kind | undefined {
   return /(?:^|[\\/])(deno|node|bun)[^\\/]*$/.exec(path)?.[1] as Kind | undefined;
 }
 
+/** What {@linkcode biosCommand} is told. */
+export interface BiosCommandInit extends BiosInit {
+  /** What the remote end may do; with it, it is Deno. */
+  readonly permissions?: Permissions;
+  /**
+   * Whether the command is to be run somewhere else, as the arguments of `docker exec -i BOX` for example: then the interpreter is looked for there, any
+   * of them without `runtime`.
+   */
+  readonly elsewhere?: boolean;
+}
+
 /** What `runtime` and `permissions` ask for. */
 export interface Choice {
   /** The kind, where that is certain. */
@@ -70,11 +81,16 @@ export function choose(runtime: string | undefined, permissions: Permissions | u
  * assertEquals(await conn.call((a: number) => a + 1, 2), 3);
  * ```
  */
-export function biosCommand(init: BiosInit & { readonly permissions?: Permissions } = {}): string[] {
-  const { runtime, permissions } = init;
+export function biosCommand(init: BiosCommandInit = {}): string[] {
+  const { runtime, permissions, elsewhere } = init;
   const chosen = choose(runtime, permissions);
   const own = ownRuntime === "other" ? "deno" : ownRuntime;
   const { flags } = chosen;
+  if (elsewhere) {
+    const { kind, path } = chosen;
+    const kinds = permissions ? ["deno"] : kind && !path ? [kind] : KINDS;
+    return ["sh", "-c", discovery({ path, kinds: kinds as Kind[], flags }), "sh", STAGE_1];
+  }
   const kind = chosen.kind ?? (runtime === undefined ? own : undefined);
   const ownPath = execPath();
   // A program that was compiled into one executable would start itself.

@@ -9,7 +9,7 @@ import { ownName } from "../modules/exported_names.ts";
 import { publicName } from "../modules/public_names.ts";
 import { OperationError } from "../protocol/errors.ts";
 import { DEFINITION, MESSAGE } from "../protocol/messages.ts";
-import { DEFINITION_LIMIT, errors, OWN_ERRORS } from "./definitions.ts";
+import { DEFINITION_LIMIT, OWN, ownClasses } from "./definitions.ts";
 import type { Link } from "./link.ts";
 import { provision } from "./provision.ts";
 import { imports, isClass } from "./source.ts";
@@ -62,9 +62,9 @@ export class Defining {
   /** The number of a class that the peer knows by name as well; undefined for other classes and functions. */
   classNumber(fn: object): number | undefined {
     if (!isClass(fn)) return;
-    const own = Object.keys(errors).find((name) => errors[name] === fn);
+    const own = Object.keys(ownClasses).find((name) => ownClasses[name] === fn);
     const definition = own
-      ? { kind: DEFINITION.PUBLIC_CLASS, text: OWN_ERRORS + own }
+      ? { kind: DEFINITION.PUBLIC_CLASS, text: OWN + own }
       : this.#named(fn, DEFINITION.CLASS, DEFINITION.PUBLIC_CLASS);
     return definition && this.#number(definition);
   }

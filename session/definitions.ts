@@ -12,10 +12,10 @@ import { fromSource, isClass } from "./source.ts";
 
 /** Definitions that one side may make. */
 export const DEFINITION_LIMIT: number = 1 << 16;
-/** How across's own errors are named, which every side has. */
-export const OWN_ERRORS = "across#";
-/** Under the names that they have everywhere: in the kernel they are called something shorter. */
-export const errors: Readonly<Record<string, unknown>> = { OperationError, DisconnectError, ProtocolError };
+/** How across's own classes are named, which every side has that has loaded them. */
+export const OWN = "across#";
+/** Under the names that they have everywhere: in the kernel they are called something shorter. Entry points add theirs. */
+export const ownClasses: Record<string, unknown> = { OperationError, DisconnectError, ProtocolError };
 
 /** What definitions need of the rest of a session. */
 export interface DefinitionContext {
@@ -72,8 +72,8 @@ export class Definitions {
       case DEFINITION.CLASS:
         return needClass(this.#context.resolveExported(text, acceptCalls));
       case DEFINITION.PUBLIC_CLASS: {
-        const own = text.startsWith(OWN_ERRORS) && text.slice(OWN_ERRORS.length);
-        if (own && Object.hasOwn(errors, own)) return needClass(errors[own]);
+        const own = text.startsWith(OWN) && text.slice(OWN.length);
+        if (own && Object.hasOwn(ownClasses, own)) return needClass(ownClasses[own]);
         if (!acceptCalls) break;
         return needClass(resolvePublic(text));
       }

@@ -17,6 +17,8 @@ export interface Provision {
   sourceOf(fn: object): string;
   /** Says more about an error where a function was sent without the variables around it. */
   explain(error: unknown, source: string): void;
+  /** Makes JavaScript of TypeScript; undefined where the runtime cannot do that. */
+  strip(source: string, url: string): Promise<string | undefined>;
   /** The public connection for a session that has none. */
   connection(session: object): object;
   /** Makes this across, or a part of it, the one that modules of a peer import. */
