@@ -47,11 +47,16 @@ const LAYERS: readonly Layer[] = [
     files: /^servers\//,
     imports: ["mod", "connection", "wires", "session", "wire", "runtime", "protocol"],
   },
-  { name: "gateways", files: /^gateways\/|^gateways\.ts$/, imports: ["mod", "servers"] },
+  // Channels end with their connection and hold the event loop while they are waited for: they know of sessions.
+  {
+    name: "gateways",
+    files: /^gateways\//,
+    imports: ["mod", "servers", "wires", "session", "runtime", "protocol"],
+  },
   // Faces whose object may be here or there are operators of their own; processes are started, and waited for.
   {
     name: "objects",
-    files: /^objects\/|^objects\.ts$/,
+    files: /^objects\//,
     imports: ["mod", "wires", "session", "runtime", "protocol"],
   },
   {
