@@ -37,6 +37,7 @@ const ENTRIES = new Map([
   ["/servers", "servers/mod.ts"],
   ["/gateways", "gateways/mod.ts"],
   ["/objects", "objects/mod.ts"],
+  ["/rsync", "gateways/rsync.ts"],
   ["/logging", "logging.ts"],
   ["/cli", "cli.ts"],
 ]);

@@ -1,0 +1,258 @@
+/**
+ * Finding out what of a file the other side has already: checksums of blocks, a cheap one that can be rolled from byte to byte and a strong one, and
+ * the search for these blocks in another version of the file. Pure: digests are passed in, and nothing is read or written here.
+ *
+ * @module
+ */
+
+import { RSYNC } from "./rsync_messages.ts";
+
+/** Makes a strong checksum. */
+export type Digest = (bytes: Uint8Array) => Uint8Array;
+
+/** What a receiver has: `count` blocks from the `first` one on. */
+export interface Copy {
+  readonly copy: number;
+  readonly count: number;
+}
+
+/** What becomes of a file: what the receiver has, and what it does not have. */
+export type Step = Copy | { readonly data: Uint8Array };
+
+/** The cheap checksum of some bytes: the sum of the bytes and the sum of these sums, 16 bits each. */
+export function weakSum(bytes: Uint8Array, start = 0, end: number = bytes.length): number {
+  let a = 0, b = 0;
+  for (let i = start; i < end; i++) {
+    a = a + bytes[i]! | 0;
+    b = b + a | 0;
+  }
+  return (a & 0xffff | b << 16) >>> 0;
+}
+
+/** How many candidates with the same weak sum are compared. */
+const CANDIDATES = 8;
+/** How many strong checksums may be in vain in one length of a block, which files that were made for it could otherwise drive up without bound. */
+const FALSE_ALARMS = 32;
+
+/** The checksums of the blocks of one version of a file. The last block may be shorter. */
+export class BlockSums {
+  readonly block: number;
+  readonly size: number;
+  readonly count: number;
+  readonly weak: Uint32Array;
+  /** The strong ones, one behind the other. */
+  readonly strong: Uint8Array;
+  #filled = 0;
+  #heads: Int32Array | undefined;
+  /** For each block the next one with the same 16 bits, plus 1. */
+  readonly #next: Int32Array;
+
+  /**
+   * @param size The size of the file.
+   * @param block The size of its blocks.
+   */
+  constructor(size: number, block: number) {
+    this.size = size;
+    this.block = block;
+    this.count = Math.ceil(size / block);
+    this.weak = new Uint32Array(this.count);
+    this.strong = new Uint8Array(this.count * RSYNC.strong);
+    this.#next = new Int32Array(this.count);
+  }
+
+  get complete(): boolean {
+    return this.#filled === this.count;
+  }
+
+  /** How many there are already. */
+  get filled(): number {
+    return this.#filled;
+  }
+
+  /** Bytes of one block. */
+  lengthOf(index: number): number {
+    return Math.min(this.block, this.size - index * this.block);
+  }
+
+  /** Adds the checksums of the next blocks. Returns whether they fit. */
+  add(weak: Uint8Array, strong: Uint8Array): boolean {
+    const count = weak.length / 4;
+    if (!Number.isInteger(count) || strong.length !== count * RSYNC.strong || this.#filled + count > this.count) {
+      return false;
+    }
+    const view = new DataView(weak.buffer, weak.byteOffset, weak.length);
+    for (let i = 0; i < count; i++) this.weak[this.#filled + i] = view.getUint32(4 * i, true);
+    this.strong.set(strong, this.#filled * RSYNC.strong);
+    this.#filled += count;
+    return true;
+  }
+
+  /** For 16 bits of weak sums, the sum of their halves: the first block that has these, plus 1. To be asked for when all are there. */
+  get heads(): Int32Array {
+    if (this.#heads) return this.#heads;
+    const heads = this.#heads = new Int32Array(1 << 16);
+    // From the end, so that of equal blocks the first ones are found first.
+    for (let i = this.count - 1; i >= 0; i--) {
+      if (this.lengthOf(i) !== this.block) continue;
+      const key = keyOf(this.weak[i]!);
+      this.#next[i] = heads[key]!;
+      heads[key] = i + 1;
+    }
+    return heads;
+  }
+
+  /** A whole block with both checksums; -1 if there is none, {@linkcode NOT_THIS} if there is none though the weak one fits. */
+  find(weak: number, strong: () => Uint8Array): number {
+    let digest: Uint8Array | undefined, candidates = CANDIDATES;
+    for (let at = this.heads[keyOf(weak)]!; at !== 0 && candidates > 0; at = this.#next[at - 1]!) {
+      if (this.weak[at - 1] !== weak) continue;
+      candidates--;
+      if (this.matches(at - 1, digest ??= strong())) return at - 1;
+    }
+    return digest ? NOT_THIS : -1;
+  }
+
+  /** Whether a block has this strong checksum. */
+  matches(index: number, digest: Uint8Array): boolean {
+    const at = index * RSYNC.strong;
+    for (let i = 0; i < RSYNC.strong; i++) if (this.strong[at + i] !== digest[i]) return false;
+    return true;
+  }
+}
+
+/** What {@linkcode BlockSums.find} says where there is no such block though the weak sum fits. */
+const NOT_THIS = -2;
+
+/** While sums are missing, nothing is searched. */
+const NO_HEADS = new Int32Array(0);
+
+const keyOf = (weak: number): number => (weak + (weak >>> 16)) & 0xffff;
+
+/** Searches a file, piece by piece, for blocks that the other side has. */
+export class Matcher {
+  readonly #sums: BlockSums;
+  readonly #digest: Digest;
+  /** What came, but is not decided yet: less than a block. */
+  #rest: Uint8Array = new Uint8Array(0);
+  /** The block that follows the last one that was found: where it follows here, too, nothing has to be searched. */
+  #expected = 0;
+  #stalled = false;
+  #found: { copy: number; count: number } | undefined;
+
+  constructor(sums: BlockSums, digest: Digest) {
+    this.#sums = sums;
+    this.#digest = digest;
+  }
+
+  /** Whether it waits for more checksums: then {@linkcode push} goes on, with no bytes. */
+  get stalled(): boolean {
+    return this.#stalled;
+  }
+
+  /** Whether all checksums are there. */
+  get ready(): boolean {
+    return this.#sums.complete;
+  }
+
+  /** Takes the next bytes, which must not be changed afterwards. Returns what can be said by now. */
+  push(bytes: Uint8Array): Step[] {
+    const steps: Step[] = [];
+    this.#search(this.#joined(bytes), steps);
+    return steps;
+  }
+
+  /** The end of the file, when all checksums are there: here alone the last block is looked for if it is shorter. */
+  end(): Step[] {
+    const steps: Step[] = [];
+    const rest = this.#rest, sums = this.#sums, last = sums.count - 1;
+    const length = last < 0 ? 0 : sums.lengthOf(last);
+    const at = rest.length - length;
+    if (length > 0 && at >= 0 && sums.matches(last, this.#digest(rest.subarray(at)))) {
+      if (at > 0) this.#say(steps, rest.subarray(0, at));
+      this.#copy(steps, last);
+    } else if (rest.length > 0) this.#say(steps, rest);
+    this.#flush(steps);
+    return steps;
+  }
+
+  #joined(bytes: Uint8Array): Uint8Array {
+    if (this.#rest.length === 0) return bytes;
+    if (bytes.length === 0) return this.#rest;
+    const all = new Uint8Array(this.#rest.length + bytes.length);
+    all.set(this.#rest);
+    all.set(bytes, this.#rest.length);
+    return all;
+  }
+
+  #flush(steps: Step[]): void {
+    if (this.#found) steps.push(this.#found);
+    this.#found = undefined;
+  }
+
+  #say(steps: Step[], data: Uint8Array): void {
+    this.#flush(steps);
+    steps.push({ data });
+  }
+
+  #copy(steps: Step[], index: number): void {
+    const found = this.#found;
+    if (found && found.copy + found.count === index) found.count++;
+    else {
+      this.#flush(steps);
+      this.#found = { copy: index, count: 1 };
+    }
+    this.#expected = index + 1;
+  }
+
+  /** Goes through the bytes as far as they tell, and keeps what is left: less than a block. */
+  #search(bytes: Uint8Array, steps: Step[]): void {
+    const sums = this.#sums, { block, size } = sums;
+    const whole = Math.floor(size / block), heads = sums.complete ? sums.heads : NO_HEADS;
+    let at = 0, told = 0, a = 0, b = 0, rolling = false, alarms = 0, quiet = 0;
+    const found = (index: number): void => {
+      if (told < at) this.#say(steps, bytes.subarray(told, at));
+      this.#copy(steps, index);
+      told = at += block;
+      rolling = false;
+    };
+    this.#stalled = false;
+    while (bytes.length - at >= block) {
+      if (!rolling) {
+        if (this.#expected >= sums.filled && !sums.complete) {
+          this.#stalled = true;
+          break;
+        }
+        if (this.#expected < whole && sums.matches(this.#expected, this.#digest(bytes.subarray(at, at + block)))) {
+          found(this.#expected);
+          continue;
+        }
+        if (!sums.complete) {
+          this.#stalled = true;
+          break;
+        }
+        const sum = weakSum(bytes, at, at + block);
+        a = sum & 0xffff;
+        b = sum >>> 16;
+        rolling = true;
+        this.#expected = whole;
+      }
+      if (quiet > 0) quiet--;
+      else if (heads[a + b & 0xffff] !== 0) {
+        const here = at;
+        const index = sums.find((a | b << 16) >>> 0, () => this.#digest(bytes.subarray(here, here + block)));
+        if (index >= 0) {
+          found(index);
+          continue;
+        }
+        if (index === NOT_THIS && ++alarms === FALSE_ALARMS) alarms = 0, quiet = block;
+      }
+      // Where there is no next byte yet, what is left is summed up anew with the next piece.
+      const out = bytes[at]!, next = bytes[at++ + block];
+      if (next === undefined) break;
+      a = a - out + next & 0xffff;
+      b = b - block * out + a & 0xffff;
+    }
+    if (told < at) this.#say(steps, bytes.subarray(told, at));
+    this.#rest = bytes.subarray(at);
+  }
+}
