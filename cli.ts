@@ -23,6 +23,7 @@ Commands:
   exec         execute a piece of JavaScript there
   ping         tell what is there, and how fast it answers
   serve        let clients run their code here
+  rsync        copy a directory to one or several machines
   bios         print the script that turns a bare interpreter into a remote end
   completions  print what makes bash, zsh or fish complete commands and flags
 
@@ -40,6 +41,7 @@ Examples:
   across exec 'Deno.hostname()' --ssh a --ssh b
   across serve --tcp 127.0.0.1:1865
   across ping --tcp 127.0.0.1:1865
+  across rsync ./site --ssh a:/srv/site --ssh b:/srv/site --delete
   ssh wonderland deno eval "$(across bios)"
 
 Environment:
@@ -59,6 +61,7 @@ const COMMANDS: { readonly [name: string]: () => Promise<Command> } = {
   exec: async () => (await import("./cli/exec.ts")).exec,
   ping: async () => (await import("./cli/ping.ts")).ping,
   serve: async () => (await import("./cli/serve.ts")).serve,
+  rsync: async () => (await import("./cli/rsync.ts")).rsync,
   run: async () => (await import("./cli/run.ts")).run,
 };
 

@@ -29,6 +29,7 @@ export const FLAGS: { readonly [command: string]: readonly string[] } = {
     ...["tcp", "unix", "stdio", "handler", "secret-file", "cert", "key", "client-ca", "max-connections", "insecure"],
     ...["timeout", "verbose", "help"],
   ],
+  rsync: ["ssh", "tcp", "local", "delete", "runtime", "timeout", "secret-file", "json", "verbose", "help"],
   bios: ["help"],
   completions: ["help"],
 };
@@ -76,7 +77,7 @@ function fish(): string {
   const lines = [
     "complete -c across -f",
     `complete -c across -n "${without}" -a "${names.join(" ")}"`,
-    `complete -c across -n "__fish_seen_subcommand_from run" -F`,
+    `complete -c across -n "__fish_seen_subcommand_from run rsync" -F`,
   ];
   for (const [name, flags] of Object.entries(FLAGS)) {
     for (const flag of flags) {

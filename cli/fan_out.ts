@@ -33,7 +33,7 @@ interface Outcome {
 const SIGNALS = [["SIGINT", 130], ["SIGTERM", 143]] as const;
 
 /** Aborted by the first signal that interrupts. The second one ends the process at once. */
-class Interruption implements Disposable {
+export class Interruption implements Disposable {
   readonly #controller = new AbortController();
   readonly #listeners: [name: string, () => void][] = [];
   /** The exit code, once it happened. */
