@@ -22,9 +22,10 @@ export type Step = Copy | { readonly data: Uint8Array };
 /** The cheap checksum of some bytes: the sum of the bytes and the sum of these sums, 16 bits each. */
 export function weakSum(bytes: Uint8Array, start = 0, end: number = bytes.length): number {
   let a = 0, b = 0;
+  // Both stay small integers (a block has 2 MiB at most), which matters tenfold while this is not compiled yet.
   for (let i = start; i < end; i++) {
-    a = a + bytes[i]! | 0;
-    b = b + a | 0;
+    a += bytes[i]!;
+    b = b + a & 0xffff;
   }
   return (a & 0xffff | b << 16) >>> 0;
 }
@@ -101,15 +102,16 @@ export class BlockSums {
     return heads;
   }
 
-  /** A whole block with both checksums; -1 if there is none, {@linkcode NOT_THIS} if there is none though the weak one fits. */
-  find(weak: number, strong: () => Uint8Array): number {
-    let digest: Uint8Array | undefined, candidates = CANDIDATES;
-    for (let at = this.heads[keyOf(weak)]!; at !== 0 && candidates > 0; at = this.#next[at - 1]!) {
-      if (this.weak[at - 1] !== weak) continue;
+  /** A whole block that is what stands at a place, and has this weak sum; -1 if there is none, {@linkcode NOT_THIS} if there is none though the weak one fits. */
+  find(weak: number, digest: Digest, bytes: Uint8Array, at: number): number {
+    let strong: Uint8Array | undefined, candidates = CANDIDATES;
+    for (let next = this.heads[keyOf(weak)]!; next !== 0 && candidates > 0; next = this.#next[next - 1]!) {
+      if (this.weak[next - 1] !== weak) continue;
       candidates--;
-      if (this.matches(at - 1, digest ??= strong())) return at - 1;
+      strong ??= digest(bytes.subarray(at, at + this.block));
+      if (this.matches(next - 1, strong)) return next - 1;
     }
-    return digest ? NOT_THIS : -1;
+    return strong ? NOT_THIS : -1;
   }
 
   /** Whether a block has this strong checksum. */
@@ -208,49 +210,50 @@ export class Matcher {
   #search(bytes: Uint8Array, steps: Step[]): void {
     const sums = this.#sums, { block, size } = sums;
     const whole = Math.floor(size / block), heads = sums.complete ? sums.heads : NO_HEADS;
+    const { length } = bytes;
     let at = 0, told = 0, a = 0, b = 0, rolling = false, alarms = 0, quiet = 0;
-    const found = (index: number): void => {
-      if (told < at) this.#say(steps, bytes.subarray(told, at));
-      this.#copy(steps, index);
-      told = at += block;
-      rolling = false;
-    };
     this.#stalled = false;
-    while (bytes.length - at >= block) {
+    while (length - at >= block) {
+      let index = -1;
       if (!rolling) {
         if (this.#expected >= sums.filled && !sums.complete) {
           this.#stalled = true;
           break;
         }
         if (this.#expected < whole && sums.matches(this.#expected, this.#digest(bytes.subarray(at, at + block)))) {
-          found(this.#expected);
-          continue;
-        }
-        if (!sums.complete) {
+          index = this.#expected;
+        } else if (!sums.complete) {
           this.#stalled = true;
           break;
+        } else {
+          const sum = weakSum(bytes, at, at + block);
+          a = sum & 0xffff;
+          b = sum >>> 16;
+          rolling = true;
+          this.#expected = whole;
         }
-        const sum = weakSum(bytes, at, at + block);
-        a = sum & 0xffff;
-        b = sum >>> 16;
-        rolling = true;
-        this.#expected = whole;
       }
-      if (quiet > 0) quiet--;
-      else if (heads[a + b & 0xffff] !== 0) {
-        const here = at;
-        const index = sums.find((a | b << 16) >>> 0, () => this.#digest(bytes.subarray(here, here + block)));
-        if (index >= 0) {
-          found(index);
-          continue;
-        }
+      if (index < 0 && quiet > 0) quiet--;
+      else if (index < 0 && heads[a + b & 0xffff] !== 0) {
+        index = sums.find((a | b << 16) >>> 0, this.#digest, bytes, at);
         if (index === NOT_THIS && ++alarms === FALSE_ALARMS) alarms = 0, quiet = block;
       }
+      if (index >= 0) {
+        if (told < at) this.#say(steps, bytes.subarray(told, at));
+        this.#copy(steps, index);
+        told = at += block;
+        rolling = false;
+        continue;
+      }
       // Where there is no next byte yet, what is left is summed up anew with the next piece.
-      const out = bytes[at]!, next = bytes[at++ + block];
-      if (next === undefined) break;
-      a = a - out + next & 0xffff;
+      if (at + block === length) {
+        at++;
+        break;
+      }
+      const out = bytes[at]!;
+      a = a - out + bytes[at + block]! & 0xffff;
       b = b - block * out + a & 0xffff;
+      at++;
     }
     if (told < at) this.#say(steps, bytes.subarray(told, at));
     this.#rest = bytes.subarray(at);
