@@ -37,5 +37,16 @@ export type { FarConfiguration, RemoteStatus, Source } from "./far_end.ts";
 export type { ProcessFacts, Surroundings } from "../runtime/surroundings.ts";
 export { getSocketServer } from "./socket_server.ts";
 export type { SocketServerInit } from "./socket_server.ts";
+export { RSync, RSyncError, RSyncFileError } from "./rsync.ts";
+export type {
+  RSyncEntry,
+  RSyncEvent,
+  RSyncGateway,
+  RSyncInit,
+  RSyncProgress,
+  RSyncReport,
+  RSyncSendInit,
+  RSyncTargetInit,
+} from "./rsync.ts";
 export { EndOfChannelError, GatewayLostError, HostNotFound, RemoteError, TimeoutError } from "./errors.ts";
 export type { ExitInfo } from "./errors.ts";
