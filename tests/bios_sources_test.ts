@@ -39,7 +39,7 @@ Deno.test("every entry point is embedded, and imports nothing but across and bui
   for (const key of Object.keys(config.exports)) {
     const name = key === "." ? "mod" : key.slice(2);
     const text = await entrySource(name);
-    const found = [...text.matchAll(/\b(?:from|import)\s*"([\w@:./-]+)"/g)].map(([, specifier]) => specifier!);
+    const found = [...text.matchAll(/\b(?:from|import)\s*"([\w@][\w@:./-]+)"/g)].map(([, specifier]) => specifier!);
     const ours = found.filter((specifier) => !specifier.startsWith("node:"));
     assertEquals([...new Set(ours)].sort(), [...entryImports(name)]);
     assert(ours.every((specifier) => specifier === config.name || specifier.startsWith(`${config.name}/`)), `${ours}`);
