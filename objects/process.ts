@@ -118,15 +118,14 @@ export class Process<R = unknown, Y = never> implements AsyncDisposable {
     try {
       if (modules.length > 0) await connection.export(modules);
       else for (let turn = 0; turn < TURNS; turn++) await null;
-      const issued = connection.callRef(START, ship(fn) as never, args, () => this.#ask());
       this.#isIssued = true;
-      // Who waits already gets the outcome in one round trip.
-      if (this.#asked) void this.#fetch(issued);
-      this.#ready.resolve(await issued);
+      // Where somebody waits already, a call is all that it takes: the process can do that when it has just begun to boot. It keeps the program alive.
+      if (this.#asked) return void this.#take(() => connection.call(fn as (...args: unknown[]) => unknown, ...args));
+      this.#ready.resolve(await connection.callRef(START, ship(fn) as never, args, () => this.#ask()));
     } catch (error) {
       this.#isIssued = true;
       this.#ready.reject(error);
-      if (this.#asked) void this.#fetch(undefined);
+      if (this.#asked) void this.#fetch();
       this.#ask();
     }
   }
@@ -135,12 +134,16 @@ export class Process<R = unknown, Y = never> implements AsyncDisposable {
   #ask(): void {
     if (this.#asked) return;
     this.#asked = true;
-    if (this.#isIssued) void this.#fetch(undefined);
+    if (this.#isIssued) void this.#fetch();
   }
 
-  async #fetch(issued: RemotePromise<Remote<Job>> | undefined): Promise<void> {
+  #fetch(): Promise<void> {
+    return this.#take(async () => (await this.#ready.promise).outcome());
+  }
+
+  async #take(outcome: () => PromiseLike<unknown>): Promise<void> {
     try {
-      const value = await (issued ? issued.outcome() : (await this.#ready.promise).outcome());
+      const value = await outcome();
       if (!isSteps(value)) return this.#settle(value as R);
       this.#source.resolve(value);
     } catch (error) {

@@ -1,0 +1,21 @@
+// What the bench of objects runs in workers of piscina, tinypool and comlink, and in a process that is driven by hand.
+
+import process from "node:process";
+import { parentPort, workerData } from "node:worker_threads";
+
+/** What pools call. */
+export default function ({ job, n }) {
+  return job === "bytes" ? new Uint8Array(1 << 20).fill(n) : n * n;
+}
+
+if (workerData?.comlink) {
+  const { expose } = await import("npm:comlink@4.4.2");
+  const { default: nodeEndpoint } = await import("npm:comlink@4.4.2/dist/esm/node-adapter.mjs");
+  expose({ square: (n) => n * n, bytes: (n) => new Uint8Array(1 << 20).fill(n) }, nodeEndpoint(parentPort));
+}
+
+if (process.send && process.argv.includes("by-hand")) {
+  process.on("message", ({ id, job, n }) => {
+    process.send({ id, value: job === "bytes" ? new Uint8Array(1 << 20).fill(n) : n * n });
+  });
+}
