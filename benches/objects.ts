@@ -142,6 +142,8 @@ function inTurns(runs: readonly Run[]): Run {
 }
 
 async function pools(title: string, runs: Record<string, Run>): Promise<void> {
+  // How long they take to come up is not the question.
+  for (const run of Object.values(runs)) await many(100, AHEAD, (n) => run("square", n));
   for (const [job, what, ahead] of [["square", "small tasks", AHEAD], ["bytes", "results of 1 MiB", 4]] as const) {
     await measure(
       `${title}, ${what}, ${ahead} waiting`,

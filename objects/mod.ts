@@ -33,7 +33,7 @@ export { Except, LocalExcept } from "./except.ts";
 export type { CatchOptions, ErrorClass, ExceptOptions, Group } from "./except.ts";
 export { get, passTo, superOf } from "./operations.ts";
 export { Pool, pool } from "./pool.ts";
-export type { PoolOptions, PoolStatus } from "./pool.ts";
+export type { PoolOptions, PoolStatus } from "./pool_options.ts";
 export { Process } from "./process.ts";
 export type { ResultOf, YieldOf } from "./process.ts";
 export type { MemberOptions, ProcessOptions } from "./process_options.ts";

@@ -10,38 +10,8 @@ import { ignore } from "../session/waiting.ts";
 import type { Member } from "./member.ts";
 import { startMember } from "./member.ts";
 import { endedEarly, withSite } from "./outcome.ts";
-import type { MemberOptions } from "./process_options.ts";
-import { checkOptions, MEMBER_OPTIONS } from "./process_options.ts";
-
-/** What a pool is like. */
-export interface PoolOptions extends MemberOptions {
-  /** Tasks of `run()` that may wait; more are refused. 10,000 by default. */
-  readonly queue?: number;
-  /** How often a task is tried again when its process dies. 0, which lets it fail, by default. */
-  readonly retries?: number;
-  /** After how many tasks a process is replaced by a new one. Never by default. */
-  readonly maxTasksPerProcess?: number;
-  /** Tasks that a process works on at a time: more than 1 makes sense for those that wait. 1 by default. */
-  readonly concurrency?: number;
-}
-
-/** Counters of a pool. */
-export interface PoolStatus {
-  /** Processes that it has. */
-  readonly size: number;
-  /** Tasks that are worked on. */
-  readonly running: number;
-  /** Tasks that wait. */
-  readonly waiting: number;
-  /** Tasks that gave a result. */
-  readonly completed: number;
-  /** Tasks that failed. */
-  readonly failed: number;
-  /** Tasks that were tried again. */
-  readonly retried: number;
-  /** Processes that were replaced: they died, or had done their share. */
-  readonly replaced: number;
-}
+import type { PoolOptions, PoolStatus } from "./pool_options.ts";
+import { checkPool } from "./pool_options.ts";
 
 interface Task {
   readonly fn: AnyFunction;
@@ -66,7 +36,6 @@ interface Seat {
   over: boolean;
 }
 
-const OPTIONS = [...MEMBER_OPTIONS, "queue", "retries", "maxTasksPerProcess", "concurrency"];
 /** Processes in a row that end before they did anything, until tasks fail with that. */
 const MOST_FAILURES = 3;
 /** Items that `map()` and `imap()` keep under way, for each that can be worked on. */
@@ -101,13 +70,7 @@ export class Pool implements AsyncDisposable {
 
   /** Made by {@linkcode pool}. */
   constructor(size: number, options: PoolOptions) {
-    checkOptions(options, OPTIONS);
-    const { concurrency = 1, queue = 10_000, retries = 0, maxTasksPerProcess = Infinity } = options;
-    checkCount("number of processes", size, 1);
-    checkCount("option concurrency", concurrency, 1);
-    checkCount("option queue", queue, 0);
-    checkCount("option retries", retries, 0);
-    checkCount("option maxTasksPerProcess", maxTasksPerProcess, 1);
+    const { concurrency, queue } = checkPool(size, options);
     this.#size = size;
     this.#options = options;
     this.#concurrency = concurrency;
@@ -381,11 +344,6 @@ export class Pool implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
-}
-
-function checkCount(what: string, value: number, least: number): void {
-  if (value === Infinity || Number.isInteger(value) && value >= least) return;
-  throw new RangeError(`Cannot use ${value} as ${what}: it takes a whole number from ${least} on`);
 }
 
 type Source<T> = Iterator<T, unknown, undefined> | AsyncIterator<T, unknown, undefined>;
