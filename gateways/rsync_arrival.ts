@@ -12,11 +12,13 @@ import { blockSize, RSYNC } from "./rsync_messages.ts";
 /** How much of an older version is read at a time. */
 const PIECE = 1 << 20;
 
+/** Tells temporary files of one process from those of others. */
+const OURS = crypto.randomUUID().slice(0, 18);
 let last = 0;
 
 /** A path in a directory that nothing has yet, for what is not whole. */
 export function temporary(directory: string): string {
-  return `${directory}/.across-${(++last).toString(36)}-${crypto.randomUUID().slice(0, 18)}.tmp`;
+  return `${directory}/.across-${OURS}-${(++last).toString(36)}.tmp`;
 }
 
 /** Which permissions of files are set: none that give others the rights of the owner. */

@@ -21,13 +21,18 @@ export type Step = Copy | { readonly data: Uint8Array };
 
 /** The cheap checksum of some bytes: the sum of the bytes and the sum of these sums, 16 bits each. */
 export function weakSum(bytes: Uint8Array, start = 0, end: number = bytes.length): number {
-  let a = 0, b = 0;
-  // Both stay small integers (a block has 2 MiB at most), which matters tenfold while this is not compiled yet.
-  for (let i = start; i < end; i++) {
-    a += bytes[i]!;
+  let a = 0, b = 0, i = start;
+  // Both stay small integers, which matters tenfold while this is not compiled yet. Four at a time wait less for one another.
+  for (const fours = end - 3; i < fours; i += 4) {
+    const w = bytes[i]!, x = bytes[i + 1]!, y = bytes[i + 2]!, z = bytes[i + 3]!;
+    b = b + 4 * (a + w) + 3 * x + 2 * y + z & 0xffff;
+    a = a + w + x + y + z & 0xffff;
+  }
+  for (; i < end; i++) {
+    a = a + bytes[i]! & 0xffff;
     b = b + a & 0xffff;
   }
-  return (a & 0xffff | b << 16) >>> 0;
+  return (a | b << 16) >>> 0;
 }
 
 /** How many candidates with the same weak sum are compared. */

@@ -75,20 +75,16 @@ Deno.test("whatever is cut, inserted and repeated, the same file arrives", () =>
 });
 
 Deno.test("files that are made to look alike cost a bounded number of digests", () => {
-  // All blocks have the same weak sum, no two are equal.
-  const block = 64, count = 256;
+  // One block of 100s is like all others, and so is any block in which three neighbours have become 101, 98, 101.
+  const block = 64, count = 60;
   const alike = new Uint8Array(block * count).fill(100);
-  for (let i = 0; i < count; i++) {
-    const at = i * block + i % 60;
-    alike.set([101, 98, 101], at); // changes neither the sum nor the sum of sums
-  }
-  let digests = 0;
+  for (let i = 0; i < count; i++) alike.set([101, 98, 101], i * block + i);
   const newer = new Uint8Array(block * count).fill(100);
-  for (let i = 0; i < newer.length; i += 67) newer.set([101, 98, 101].slice(0, newer.length - i), i);
+  let digests = 0;
   const matcher = new Matcher(sumsOf(alike, block), (bytes) => (digests++, digest(bytes)));
   matcher.push(newer);
   matcher.end();
-  assert(digests < newer.length, `${digests} digests for ${newer.length} bytes`);
+  assert(digests > 32 && digests < newer.length / 2, `${digests} digests for ${newer.length} bytes`);
 });
 
 Deno.test("blocks are as large as it takes to have a bounded number of them", () => {
