@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import type { RSyncEvent, RSyncReport } from "../gateways/rsync.ts";
-import { RSync, RSyncError } from "../gateways/rsync.ts";
+import { Group, RSync, RSyncError } from "../gateways/mod.ts";
 import { biosCommand, Connection } from "../mod.ts";
 import { assertRejects } from "./support/assert_rejects.ts";
 import { canSeeLeaks } from "./support/leaks.ts";
@@ -352,5 +352,21 @@ Deno.test(
     const { progress } = events.at(-1)!;
     assertEquals([progress.bytes, progress.totalBytes, progress.complete], [(3 << 20) + 5, (3 << 20) + 5, true]);
     assertEquals(events.filter(({ type }) => type === "sent").map(({ path }) => path).sort(), ["large", "small"]);
+  }),
+);
+
+Deno.test(
+  "gateways of a group are targets, also one that is reached through another",
+  inFolder(async (folder) => {
+    const source = `${folder}/source`;
+    await plant(source);
+    await using group = new Group();
+    await group.makeGateway("popen//id=near");
+    await group.makeGateway("popen//id=far//via=near");
+    const rsync = new RSync(source);
+    for (const gateway of group) rsync.addTarget(gateway, `${folder}/${gateway.id}`);
+    const reports = await rsync.send();
+    assertEquals(reports.map(({ target, sent }) => [target, sent]), [["near", 8], ["far", 8]]);
+    for (const id of ["near", "far"]) assertEquals(await describe(`${folder}/${id}`), await describe(source));
   }),
 );
