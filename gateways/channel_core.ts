@@ -20,7 +20,7 @@ import { sizeOf } from "./items.ts";
 
 /** How many items may be unanswered, and bytes of them. */
 const WINDOW = 64;
-const WINDOW_BYTES = 1 << 20;
+const WINDOW_BYTES = 1 << 22;
 /** What one end calls of the other. */
 export interface Peer {
   /** Delivers an item. The answer says that there is room for more. */
@@ -188,16 +188,18 @@ export class ChannelCore {
   }
 
   #pump(): void {
-    while (this.#outbox.length > 0 && this.#peer && (this.#left || this.#hasRoom())) {
+    while (this.#outbox.length > 0 && this.#peer && this.#hasRoom()) {
       const sending = this.#outbox.shift()!;
       if (!sending.last) this.#transmit(sending);
       else {
-        this.#shut(ENDING);
-        this.#tellEnd(false, undefined);
-        this.#detach();
+        if (!this.#left) {
+          this.#shut(ENDING);
+          this.#tellEnd(false, undefined);
+        }
         sending.resolve();
       }
     }
+    this.#detach();
   }
 
   #transmit({ item, size, resolve, reject }: Sending): void {
@@ -253,7 +255,8 @@ export class ChannelCore {
   #tellEnd(whole: boolean, failure: { readonly error: unknown } | undefined): void {
     const peer = this.#peer;
     if (!peer) return;
-    const seq = this.#seq;
+    // With those that still wait for room.
+    const seq = this.#seq + this.#outbox.filter(({ last }) => !last).length;
     const say = (failure?: { readonly error: unknown }) => peer.end(seq, whole, failure);
     if (failure === undefined) return this.#ask(() => say());
     // An error may hold what cannot travel.
@@ -271,7 +274,7 @@ export class ChannelCore {
   }
 
   /**
-   * Closes both directions. What was sent leaves first, whether there is room or not.
+   * Closes both directions, of which the other side hears at once. What was sent before still leaves when there is room.
    *
    * @param error What the other side is to get in place of the end.
    */
@@ -280,7 +283,6 @@ export class ChannelCore {
     this.#left = new EndOfChannelError("The channel is closed");
     this.#parting = error === undefined ? undefined : { error };
     this.inbox.leave(this.#left);
-    this.#pump();
     const known = this.#closed !== undefined && this.inbox.isEnded;
     this.#closed ??= this.#left;
     if (!known) this.#tellEnd(true, this.#parting);
@@ -288,9 +290,15 @@ export class ChannelCore {
     this.#detach();
   }
 
-  /** The connection is gone. What arrived stays receivable. */
-  lose(error: Error): void {
-    if (!this.#closed) this.#shut(error);
+  /**
+   * The connection is gone, or what was to run did not start. What arrived stays receivable.
+   *
+   * @param tell Whether there is still somebody at the other end.
+   */
+  lose(error: Error, tell = false): void {
+    const open = !this.#closed;
+    if (open || this.#outbox.length > 0) this.#shut(error);
+    if (tell && open) this.#tellEnd(true, undefined);
     this.inbox.end(error);
     this.#detach();
   }
@@ -298,7 +306,7 @@ export class ChannelCore {
   /** Nothing is to be expected of the other end any more. */
   #detach(): void {
     const attachment = this.#attachment, peer = this.#peer;
-    if (!this.inbox.isEnded || !this.#closed || !attachment) return;
+    if (!this.inbox.isEnded || !this.#closed || !attachment || this.#outbox.length > 0) return;
     this.#attachment = undefined;
     attachment.cores.delete(this);
     for (let left = this.#needs; left > 0; left--) attachment.hold(-1);

@@ -153,7 +153,7 @@ export class Gateway implements AsyncDisposable {
     };
     // Where it is the connection that failed, the channel knows already, or is about to hear why.
     const fail = (error: unknown) => {
-      if (!(error instanceof DisconnectError)) core.lose(remoteError(error, this.#attachment.where));
+      if (!(error instanceof DisconnectError)) core.lose(remoteError(error, this.#attachment.where), true);
     };
     try {
       const url = moduleUrl(source);

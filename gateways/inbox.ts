@@ -11,7 +11,7 @@ import { EndOfChannelError, TimeoutError } from "./errors.ts";
 
 /** How many items, and bytes of them, are answered though nobody has received them yet. */
 const QUEUE = 64;
-const QUEUE_BYTES = 1 << 20;
+const QUEUE_BYTES = 1 << 22;
 /** How many may be there before earlier ones, and how many at all: no end of ours sends more that is not answered. */
 const EARLY = 128;
 const MOST = 1 << 16;
@@ -84,15 +84,18 @@ export class Inbox {
     if (seq !== this.#expected) {
       if (seq < this.#expected || this.#early.size > EARLY) throw new OperationError(`Cannot take item ${seq}`);
       this.#early.set(seq, entry);
-    } else {
-      for (let next: Entry | undefined = entry; next; next = this.#early.get(this.#expected)) {
-        this.#early.delete(this.#expected++);
-        this.#take(next);
-      }
-      this.#finish();
+      return new Promise((resolve) => entry.taken = resolve);
     }
-    if (this.#queue.length <= QUEUE && this.#queued <= QUEUE_BYTES || !this.#queue.includes(entry)) return;
-    return new Promise((resolve) => entry.taken = resolve);
+    let waits = false;
+    for (let next: Entry | undefined = entry; next; next = this.#early.get(this.#expected)) {
+      this.#early.delete(this.#expected++);
+      this.#take(next);
+      const crowded = this.#queue.length > QUEUE || this.#queued > QUEUE_BYTES;
+      if (!crowded || this.#left || this.#queue.at(-1) !== next) next.taken?.();
+      else if (next === entry) waits = true;
+    }
+    this.#finish();
+    if (waits) return new Promise((resolve) => entry.taken = resolve);
   }
 
   #take(entry: Entry): void {
@@ -135,6 +138,8 @@ export class Inbox {
   leave(error: Error): void {
     this.#left ??= error;
     this.#wake();
+    // Nobody need wait for a reader that may never come.
+    for (const entry of this.#queue) entry.taken?.();
   }
 
   /** Ends receiving if everything has arrived. */

@@ -168,7 +168,7 @@ Deno.test(
     await channel.send(report);
     await channel.send(data);
     const sent: Promise<void>[] = [];
-    for (let i = 0; i < 500; i++) sent.push(data.send(i));
+    for (let i = 0; i < 500; i++) sent.push(data.send(new Uint8Array(50_000).fill(i)));
     data.close(new RangeError("that was all"));
     await Promise.all(sent);
     assertEquals(await report.receive(SOON), [500, "RemoteError", "RangeError: that was all"]);

@@ -206,6 +206,7 @@ Deno.test(
       Error,
       "WeakMap",
     );
+    await condition(async () => (await gateway.remoteStatus()).channels === 0, "no channel is left over there");
   }),
 );
 

@@ -1,0 +1,123 @@
+/**
+ * Gateways: how long one takes to start, round trips a second of an echo, and throughput of channels, next to Python's execnet where
+ * `python3 -c "import execnet"` works. All are measured in one run, in turns.
+ *
+ *   deno run -A benches/gateways.ts [--quick] [--json]
+ *
+ * `start`: milliseconds from `makeGateway()` to the first item. `eight`: the same for eight in a group. `echo`: one small item after the other, there and
+ * back, a second. `there and back`: items of 1 MiB, sixteen at once, in MB/s of one direction. Figures are medians of the rounds. rsync is not measured here.
+ *
+ * @module
+ */
+
+import { parseArgs } from "@std/cli";
+import { Group } from "../gateways/mod.ts";
+import { median } from "./support/rounds.ts";
+
+const { quick, json } = parseArgs(Deno.args, { boolean: ["quick", "json"] });
+const ROUNDS = quick ? 3 : 7;
+const ECHOES = quick ? 500 : 5_000;
+const ITEMS = quick ? 32 : 256;
+const MIB = 1 << 20;
+const PID = "channel.send(1)";
+const ECHO = "for await (const item of channel) await channel.send(item)";
+
+/** What is measured of one contender in one round. */
+type Figures = Readonly<Record<"start" | "eight" | "echo" | "there and back", number>>;
+
+async function ours(spec: string): Promise<Figures> {
+  const began = performance.now();
+  await using group = new Group();
+  const gateway = await group.makeGateway(spec);
+  await gateway.remoteExec(PID).receive();
+  const start = performance.now() - began;
+  const channel = gateway.remoteExec(ECHO);
+  await channel.send(0);
+  await channel.receive();
+  const echoing = performance.now();
+  for (let i = 0; i < ECHOES; i++) {
+    await channel.send(i);
+    await channel.receive();
+  }
+  const echo = ECHOES / (performance.now() - echoing) * 1_000;
+  const item = new Uint8Array(MIB);
+  const moving = performance.now();
+  const sending = (async () => {
+    for (let i = 0; i < ITEMS; i++) await channel.send(item);
+  })();
+  for (let i = 0; i < ITEMS; i++) await channel.receive();
+  await sending;
+  const moved = ITEMS * MIB / 1e3 / (performance.now() - moving);
+  channel.close();
+  await group.terminate({ timeout: 5_000 });
+  const opening = performance.now();
+  await group.makeGateways(Array.from({ length: 8 }, () => spec));
+  await group.remoteExec(PID).receiveEach();
+  return { start, eight: performance.now() - opening, echo, "there and back": moved };
+}
+
+const PYTHON = `
+import json, threading, time, execnet
+began = time.perf_counter()
+group = execnet.Group()
+gateway = group.makegateway("popen")
+gateway.remote_exec("channel.send(1)").receive()
+start = (time.perf_counter() - began) * 1e3
+channel = gateway.remote_exec("for item in channel: channel.send(item)")
+channel.send(0); channel.receive()
+echoing = time.perf_counter()
+for i in range(${ECHOES}):
+    channel.send(i); channel.receive()
+echo = ${ECHOES} / (time.perf_counter() - echoing)
+item = bytes(${MIB})
+moving = time.perf_counter()
+def send():
+    for i in range(${ITEMS}): channel.send(item)
+sender = threading.Thread(target=send); sender.start()
+for i in range(${ITEMS}): channel.receive()
+sender.join()
+moved = ${ITEMS} * ${MIB} / 1e6 / (time.perf_counter() - moving)
+channel.close()
+group.terminate(5)
+opening = time.perf_counter()
+others = execnet.Group(["popen"] * 8)
+others.remote_exec("channel.send(1)").receive_each()
+eight = (time.perf_counter() - opening) * 1e3
+others.terminate(5)
+print(json.dumps({"start": start, "eight": eight, "echo": echo, "there and back": moved}))
+`;
+
+async function python(script: string): Promise<string | undefined> {
+  try {
+    const { code, stdout } = await new Deno.Command("python3", { args: ["-c", script], stderr: "null" }).output();
+    return code === 0 ? new TextDecoder().decode(stdout) : undefined;
+  } catch {
+    return undefined; // there is no Python
+  }
+}
+
+const contenders = new Map<string, () => Promise<Figures>>([
+  ["across, deno", () => ours("popen//runtime=deno")],
+  ["across, node", () => ours("popen//runtime=node")],
+]);
+const version = (await python("import execnet; print(execnet.__version__)"))?.trim();
+if (version) contenders.set(`execnet ${version}`, async () => JSON.parse((await python(PYTHON))!));
+else console.error("execnet is not there: only across is measured");
+
+const results = new Map<string, Figures[]>([...contenders.keys()].map((name) => [name, []]));
+for (let round = -1; round < ROUNDS; round++) {
+  for (const [name, measure] of contenders) {
+    const figures = await measure();
+    if (round >= 0) results.get(name)!.push(figures); // the first round only warms up
+  }
+}
+const rows = Object.fromEntries(
+  [...results].map(([name, list]) => [
+    name,
+    Object.fromEntries(
+      Object.keys(list[0]!).map((key) => [key, Math.round(median(list.map((it) => it[key as keyof Figures])))]),
+    ),
+  ]),
+);
+if (json) console.log(JSON.stringify(rows));
+else console.table(rows);
