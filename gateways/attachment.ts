@@ -6,8 +6,8 @@
 
 import type { Connection, Remote } from "../mod.ts";
 import { getProxyConnection } from "../mod.ts";
+import { within } from "../runtime/waiting.ts";
 import { wires } from "../wires.ts";
-import { within } from "../session/waiting.ts";
 import { EndOfChannelError, lostError } from "./errors.ts";
 
 /** How long it takes at most to hear from a carrier why a connection ended. Milliseconds. */

@@ -11,7 +11,7 @@
 
 import type { Reference, Remote } from "../mod.ts";
 import { DisconnectError, isProxy, keep, OperationError, ref, release } from "../mod.ts";
-import { deferred, ignore } from "../session/waiting.ts";
+import { deferred, ignore } from "../runtime/waiting.ts";
 import { EndOfChannelError, remoteError } from "./errors.ts";
 import { Inbox } from "./inbox.ts";
 import type { Attachment } from "./attachment.ts";

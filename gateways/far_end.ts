@@ -7,9 +7,9 @@
 
 import type { Reference, Remote } from "../mod.ts";
 import { Connection, getCallSignal, getConnection, ref } from "../mod.ts";
-import { ignore } from "../session/waiting.ts";
 import type { ProcessFacts, Surroundings } from "../runtime/surroundings.ts";
 import { enter, processFacts } from "../runtime/surroundings.ts";
+import { ignore } from "../runtime/waiting.ts";
 import type { Attachment } from "./attachment.ts";
 import { attachmentTo } from "./attachment.ts";
 import type { Channel } from "./channel.ts";

@@ -7,7 +7,7 @@
 import type { Connection, Exportable } from "../mod.ts";
 import { Connection as Connections, DisconnectError, keep, ref, ship } from "../mod.ts";
 import type { ProcessFacts } from "../runtime/surroundings.ts";
-import { ignore, within } from "../session/waiting.ts";
+import { ignore, within } from "../runtime/waiting.ts";
 import { attachmentTo } from "./attachment.ts";
 import type { Attachment } from "./attachment.ts";
 import type { Channel, WaitInit } from "./channel.ts";

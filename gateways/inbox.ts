@@ -6,7 +6,7 @@
  */
 
 import { OperationError } from "../mod.ts";
-import { deferred, ignore } from "../session/waiting.ts";
+import { deferred, ignore } from "../runtime/waiting.ts";
 import { EndOfChannelError, TimeoutError } from "./errors.ts";
 
 /** How many items, and bytes of them, are answered though nobody has received them yet. */

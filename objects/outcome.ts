@@ -5,7 +5,7 @@
  */
 
 import { DisconnectError } from "../mod.ts";
-import { ignore } from "../session/waiting.ts";
+import { ignore } from "../runtime/waiting.ts";
 import type { Exit } from "./member.ts";
 
 /** A promise that knows whether somebody waits for it, and is no unhandled rejection as long as nobody does. */

@@ -6,7 +6,7 @@
 
 import type { AnyFunction, Returned, SendableAll } from "../mod.ts";
 import { DisconnectError } from "../mod.ts";
-import { ignore } from "../session/waiting.ts";
+import { ignore } from "../runtime/waiting.ts";
 import type { Member } from "./member.ts";
 import { startMember } from "./member.ts";
 import { endedEarly, withSite } from "./outcome.ts";

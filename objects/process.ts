@@ -6,8 +6,8 @@
 
 import type { AnyFunction, Connection, Received, Remote, RemotePromise, Returned } from "../mod.ts";
 import { DisconnectError, keep, ship } from "../mod.ts";
+import { deferred, ignore } from "../runtime/waiting.ts";
 import { explainReference, sourceOf } from "../session/source.ts";
-import { deferred, ignore } from "../session/waiting.ts";
 import { endedEarly, Outcome, withSite } from "./outcome.ts";
 import type { Exit, Member } from "./member.ts";
 import { startMember } from "./member.ts";

@@ -7,8 +7,8 @@
 
 import type { Remote } from "../mod.ts";
 import { isProxy, ref } from "../mod.ts";
+import { ignore } from "../runtime/waiting.ts";
 import { nameOf } from "../session/marks.ts";
-import { ignore } from "../session/waiting.ts";
 import { Gate } from "./gate.ts";
 import type { Port } from "./home.ts";
 import { Home } from "./home.ts";

@@ -8,7 +8,7 @@ import type { OptionsInit, SocketLike } from "../mod.ts";
 import { biosCommand, Connection, Options } from "../mod.ts";
 import { listenUnix } from "../runtime/listen.ts";
 import { privateFolder, SocketFile } from "../runtime/socket_files.ts";
-import { deferred, ignore } from "../session/waiting.ts";
+import { deferred, ignore } from "../runtime/waiting.ts";
 import type { Wire } from "../transports/wire.ts";
 import { wires } from "../wires.ts";
 import { ConnectionHandler, serveWith } from "./handler.ts";

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { ignore, within } from "../session/waiting.ts";
+import { ignore, within } from "../runtime/waiting.ts";
 import type { Wire } from "../transports/wire.ts";
 import { ClientStream, GOODBYE_FRAME } from "./client_stream.ts";
 import type { Served } from "./handler.ts";

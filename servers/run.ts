@@ -8,7 +8,7 @@ import type { SocketLike } from "../mod.ts";
 import type { ListenEvents, Listening, ServerTls } from "../runtime/listen.ts";
 import { addressesOf, dropSocket, listenTcp, listenTls, listenUnix, onEnd } from "../runtime/listen.ts";
 import { SocketFile } from "../runtime/socket_files.ts";
-import { deferred } from "../session/waiting.ts";
+import { deferred } from "../runtime/waiting.ts";
 import type { ConnectionHandler } from "./handler.ts";
 import { LocalConnectionHandler } from "./local.ts";
 

@@ -9,10 +9,10 @@ import { LIMITS } from "../protocol/limits.ts";
 import { MESSAGE, REFERENCE } from "../protocol/messages.ts";
 import type { Reader } from "../protocol/reader.ts";
 import type { Writer } from "../protocol/writer.ts";
+import type { Deferred } from "../runtime/waiting.ts";
+import { deferred } from "../runtime/waiting.ts";
 import type { Pending } from "./pending.ts";
 import type { SideContext } from "./signals.ts";
-import type { Deferred } from "./waiting.ts";
-import { deferred } from "./waiting.ts";
 
 const tooLarge = (): Error => new OperationError("Cannot send a Blob that is larger than maxMessageSize");
 

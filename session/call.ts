@@ -6,7 +6,7 @@
 
 import { OperationError } from "../protocol/errors.ts";
 import type { LargeMessage } from "../protocol/outbox.ts";
-import { deferred, ignore } from "./waiting.ts";
+import { deferred, ignore } from "../runtime/waiting.ts";
 
 /** What limits calls: further operations on their results go through it, too. */
 export interface Limits {

@@ -9,6 +9,7 @@ import { LIMITS } from "../protocol/limits.ts";
 import { BASE, MESSAGE, WANT } from "../protocol/messages.ts";
 import type { Reader } from "../protocol/reader.ts";
 import type { Decoder } from "../protocol/decoder.ts";
+import { ignore } from "../runtime/waiting.ts";
 import { CallContext, runInCall } from "./context.ts";
 import { largeOf } from "./call.ts";
 import type { Definitions } from "./definitions.ts";
@@ -23,7 +24,6 @@ import { readPath } from "./paths.ts";
 import { complete } from "./pending.ts";
 import { perform, type Request, Script } from "./perform.ts";
 import type { References } from "./references.ts";
-import { ignore } from "./waiting.ts";
 
 /** Arguments of one call that are accepted. */
 const ARGUMENT_LIMIT = 1 << 16;

@@ -15,10 +15,10 @@ import { importModule } from "../modules/installed.ts";
 import { ModuleLoader } from "../modules/loader.ts";
 import type { ModuleSource } from "../modules/source.ts";
 import { packModules, unpackModules } from "../modules/source.ts";
+import { within } from "../runtime/waiting.ts";
 import { provision } from "./provision.ts";
 import type { Link } from "./link.ts";
 import { followCalls } from "./context.ts";
-import { within } from "./waiting.ts";
 
 /** How across's own modules are named on every side. */
 const SELF = "@x/across";

@@ -9,6 +9,7 @@ import type { DisconnectError } from "../protocol/errors.ts";
 import { OperationError, ProtocolError } from "../protocol/errors.ts";
 import { MESSAGE } from "../protocol/messages.ts";
 import { Reader } from "../protocol/reader.ts";
+import { ignore } from "../runtime/waiting.ts";
 import type { Wire } from "../transports/wire.ts";
 import { Callee } from "./callee.ts";
 import type { Caller, CallerContext } from "./caller.ts";
@@ -23,7 +24,6 @@ import type { Records } from "./records.ts";
 import { References } from "./references.ts";
 import type { StreamPort } from "./streams.ts";
 import { withoutOwnFrames } from "./stacks.ts";
-import { ignore } from "./waiting.ts";
 
 /** What the parts are told, and what they tell. */
 export interface PartsInit {

@@ -9,6 +9,8 @@ import { DisconnectError, ProtocolError } from "../protocol/errors.ts";
 import { Inbox } from "../protocol/frames.ts";
 import { MESSAGE } from "../protocol/messages.ts";
 import { superblock } from "../protocol/superblock.ts";
+import type { Deferred } from "../runtime/waiting.ts";
+import { deferred, ignore, within } from "../runtime/waiting.ts";
 import type { Wire } from "../transports/wire.ts";
 import type { Caller } from "./caller.ts";
 import { debug, setDebugLevel } from "./debug.ts";
@@ -21,8 +23,6 @@ import type { ConnectionStatus, Hello } from "./peer.ts";
 import { makeHello, peerInfo, peerName, readHello } from "./peer.ts";
 import { provision } from "./provision.ts";
 import type { SessionInit } from "./session_init.ts";
-import type { Deferred } from "./waiting.ts";
-import { deferred, ignore, within } from "./waiting.ts";
 
 /** How long a lost process is given to say how it ended, before its callers are told without. Milliseconds. */
 const LAST_WORDS = 300;

@@ -8,9 +8,9 @@
 import { ProtocolError } from "../protocol/errors.ts";
 import { LIMITS } from "../protocol/limits.ts";
 import { STREAM } from "../protocol/messages.ts";
+import type { Deferred } from "../runtime/waiting.ts";
+import { deferred, ignore } from "../runtime/waiting.ts";
 import type { StreamHub } from "./stream_hub.ts";
-import type { Deferred } from "./waiting.ts";
-import { deferred, ignore } from "./waiting.ts";
 
 /** An item that has arrived. */
 interface Item {

@@ -8,12 +8,12 @@
 import { FRAME_HEADER } from "../protocol/frames.ts";
 import { LIMITS } from "../protocol/limits.ts";
 import { MESSAGE, STREAM } from "../protocol/messages.ts";
+import type { Deferred } from "../runtime/waiting.ts";
+import { deferred, ignore } from "../runtime/waiting.ts";
 import type { CallContext } from "./context.ts";
 import { runInCall } from "./context.ts";
 import type { StreamHub } from "./stream_hub.ts";
 import { foreign } from "./stream_hub.ts";
-import type { Deferred } from "./waiting.ts";
-import { deferred, ignore } from "./waiting.ts";
 
 /** Bytes that travel in one message. Most streams have chunks of this size. */
 const PIECE = 1 << 16;

@@ -1,5 +1,5 @@
 /**
- * Promises that are settled from outside, and waiting for a limited time.
+ * Promises that are settled from outside, and waiting for a limited time. Of no runtime in particular: here, every layer can have it.
  *
  * @module
  */
