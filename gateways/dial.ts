@@ -75,17 +75,24 @@ export async function dial(spec: XSpec): Promise<Connection> {
   }
 }
 
-/** Why there is no connection, in the words of what was asked. */
-export function failure(spec: XSpec, error: unknown): unknown {
+/**
+ * Why there is no connection, in the words of what was asked.
+ *
+ * @param spec What was asked.
+ * @param error What went wrong.
+ * @param what What could not be done, where the words alone do not say whose they are.
+ */
+export function failure(spec: XSpec, error: unknown, what?: string): unknown {
   if (!(error instanceof Error)) return error;
+  const said = (text: string) => what === undefined ? text : `${what}: ${text}`;
   const ended = /exited with status 255(?: before the handshake)?(?:: ([^]*))?$/.exec(error.message);
   if (spec.type === "ssh" && ended) {
-    return new HostNotFound(ended[1]?.trim() || `ssh could not connect to "${spec.ssh}"`, { cause: error });
+    return new HostNotFound(said(ended[1]?.trim() || `ssh could not connect to "${spec.ssh}"`), { cause: error });
   }
   const unreachable =
     /refused|resolve|lookup|unreachable|timed out|no such host|ENOTFOUND|ECONNREFUSED|ENOENT|No such file|not known/i;
   if ((spec.type === "socket" || spec.type === "unix") && unreachable.test(`${error.name} ${error.message}`)) {
-    return new HostNotFound(`Cannot reach ${spec.socket ?? spec.unix}: ${error.message}`, { cause: error });
+    return new HostNotFound(said(`Cannot reach ${spec.socket ?? spec.unix}: ${error.message}`), { cause: error });
   }
-  return error;
+  return what === undefined ? error : new Error(said(error.message), { cause: error });
 }

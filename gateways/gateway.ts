@@ -308,7 +308,7 @@ export async function openGateway(spec: XSpec, id: string, via: Gateway | undefi
     ? carried(spec, via)
     : { connection: await dial(spec), kill: ignore, why: undefined };
   const attachment = attachmentTo(connection);
-  attachment.where = `Gateway "${id}"`;
+  attachment.where = via ? `Gateway "${id}" (${pathOf(via)})` : `Gateway "${id}"`;
   if (why) attachment.why = why;
   try {
     const far = await keep(connection.import<FarModule>("@x/across/gateways").openFarEnd(surroundings(spec)));
@@ -320,8 +320,13 @@ export async function openGateway(spec: XSpec, id: string, via: Gateway | undefi
     const carrier = why && await within(LAST_WORDS, why) ? await why : undefined;
     connection.cancel();
     await connection.close().catch(ignore);
-    throw failure(spec, carrier ?? cause);
+    throw failure(spec, carrier ?? cause, via && `Cannot open gateway "${id}" ${pathOf(via)}`);
   }
+}
+
+/** Who is between a gateway and here. */
+function pathOf(via: Gateway): string {
+  return `via "${via.id}"${via.via ? ` ${pathOf(via.via)}` : ""}`;
 }
 
 /** Opens a connection to what another gateway starts. */

@@ -15,11 +15,17 @@ import { MultiChannel } from "./multi_channel.ts";
 import { getSocketServer } from "./socket_server.ts";
 import type { XSpecInit } from "./spec.ts";
 import { XSpec } from "./spec.ts";
+import { Turns } from "./turns.ts";
 
-/** How many gateways are opened at a time. */
+/**
+ * How many gateways one machine opens at a time. Interpreters that start all at once only get in each other's way; and sshd begins to turn clients away
+ * when ten are not logged in yet.
+ */
 const OPENING = 8;
 /** How long `await using` waits before it kills. Milliseconds. */
 const PATIENCE = 5_000;
+/** How long a carrier gets at least, when what it carried took all the time. Milliseconds. */
+const GRACE = 500;
 
 /** What a group can be told. */
 export interface GroupInit {
@@ -55,8 +61,8 @@ export class Group implements Iterable<Gateway>, AsyncDisposable {
   readonly #places = new WeakMap<Gateway, number>();
   #sequence = 0;
   #last = 0;
-  #room = OPENING;
-  readonly #waiting: (() => void)[] = [];
+  /** Whose turn it is to be opened from here, and through each carrier: that one has its own machine to start things on. */
+  readonly #turns = new WeakMap<Group | Gateway, Turns>();
 
   /**
    * Makes an empty group.
@@ -111,7 +117,10 @@ export class Group implements Iterable<Gateway>, AsyncDisposable {
    * @throws {Error} If it does not open for another reason. Nothing is left of it then.
    */
   async makeGateway(spec: string | XSpecInit | XSpec = this.#defaultSpec): Promise<Gateway> {
-    const checked = new XSpec(spec);
+    return await this.#make(new XSpec(spec), this.#sequence++);
+  }
+
+  async #make(checked: XSpec, place: number): Promise<Gateway> {
     const via = checked.via === undefined ? undefined : this.#gateways.get(checked.via);
     if (checked.via !== undefined && !via) {
       throw new TypeError(`Cannot use key "via" in a specification: there is no gateway "${checked.via}"`);
@@ -120,7 +129,7 @@ export class Group implements Iterable<Gateway>, AsyncDisposable {
     if (this.#gateways.has(id) || this.#opening.has(id)) {
       throw new TypeError(`Cannot use key "id" in a specification: there is a gateway "${id}" already`);
     }
-    const opening = this.#open(checked, id, via, this.#sequence++);
+    const opening = this.#turnsOf(via ?? this).take(() => this.#open(checked, id, via, place));
     this.#opening.set(id, opening.catch(() => {}));
     try {
       return await opening;
@@ -129,26 +138,24 @@ export class Group implements Iterable<Gateway>, AsyncDisposable {
     }
   }
 
+  #turnsOf(starter: Group | Gateway): Turns {
+    let turns = this.#turns.get(starter);
+    if (!turns) this.#turns.set(starter, turns = new Turns(OPENING));
+    return turns;
+  }
+
   async #open(spec: XSpec, id: string, via: Gateway | undefined, place: number): Promise<Gateway> {
-    if (this.#room > 0) this.#room--;
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    try {
-      const gateway = await openGateway(await this.#withServer(spec), id, via);
-      this.#places.set(gateway, place);
-      this.#gateways.set(id, gateway);
-      // In the order in which they were asked for, not in that in which they were there.
-      const sorted = [...this.#gateways].sort(([, a], [, b]) => this.#places.get(a)! - this.#places.get(b)!);
-      this.#gateways.clear();
-      for (const [id, gateway] of sorted) this.#gateways.set(id, gateway);
-      void gatewayOver(gateway).then(() => {
-        if (this.#gateways.get(id) === gateway) this.#gateways.delete(id);
-      });
-      return gateway;
-    } finally {
-      const next = this.#waiting.shift();
-      if (next) next();
-      else this.#room++;
-    }
+    const gateway = await openGateway(await this.#withServer(spec), id, via);
+    this.#places.set(gateway, place);
+    this.#gateways.set(id, gateway);
+    // In the order in which they were asked for, not in that in which they were there.
+    const sorted = [...this.#gateways].sort(([, a], [, b]) => this.#places.get(a)! - this.#places.get(b)!);
+    this.#gateways.clear();
+    for (const [id, gateway] of sorted) this.#gateways.set(id, gateway);
+    void gatewayOver(gateway).then(() => {
+      if (this.#gateways.get(id) === gateway) this.#gateways.delete(id);
+    });
+    return gateway;
   }
 
   /** Starts a server where `installvia=` says, for this gateway alone. */
@@ -176,14 +183,18 @@ export class Group implements Iterable<Gateway>, AsyncDisposable {
   }
 
   /**
-   * Opens several gateways, a few at a time. When one does not open, those of them that did are ended.
+   * Opens several gateways, eight at a time. When one does not open, those of them that did are ended.
    *
    * @param specs What to open.
    * @returns The gateways, in the same order.
    * @throws {Error} As `makeGateway()`.
    */
   async makeGateways(specs: Iterable<string | XSpecInit | XSpec>): Promise<Gateway[]> {
-    const opening = [...specs].map((spec) => this.makeGateway(spec));
+    return await this.#together([...specs].map((spec) => this.makeGateway(spec)));
+  }
+
+  /** All of them, or none. */
+  async #together(opening: readonly Promise<Gateway>[]): Promise<Gateway[]> {
     const settled = await Promise.allSettled(opening);
     const failed = settled.find((it) => it.status === "rejected");
     if (failed) {
@@ -195,8 +206,9 @@ export class Group implements Iterable<Gateway>, AsyncDisposable {
   }
 
   /**
-   * Opens many gateways as a tree: the first ones from here, all others through one of these, which gets them what they need. So no machine serves more
-   * than `fanout` others.
+   * Opens many gateways as a tree: the first ones from here, the others through these, which send them across. So no machine starts, and sends across to,
+   * more than `fanout` others, and all that have someone to start them are started at the same time. Which are behind which says their order: the gateway
+   * at position `i` is started by the one at position `floor(i / fanout) - 1`, where there is one.
    *
    * @param specs What to open; without `via`.
    * @param init How it grows.
@@ -211,21 +223,26 @@ export class Group implements Iterable<Gateway>, AsyncDisposable {
       throw new RangeError(`Cannot use ${String(fanout)} as fanout: it takes whole numbers from 1 on`);
     }
     const checked = [...specs].map((spec) => new XSpec(spec));
+    const first = this.#sequence;
+    this.#sequence += checked.length;
     for (const { via } of checked) {
       if (via !== undefined) throw new TypeError('Cannot use key "via" in a specification of a tree, which chooses it');
     }
     const opening: Promise<Gateway>[] = [];
     for (const [index, spec] of checked.entries()) {
-      const parent = index < fanout ? undefined : opening[Math.floor(index / fanout) - 1];
-      opening.push(parent ? parent.then(({ id }) => this.makeGateway(spec.with({ via: id }))) : this.makeGateway(spec));
+      // Named and placed in their order, whichever is opened first.
+      const named = spec.id === undefined ? spec.with({ id: this.#freeId() }) : spec;
+      const carrier = index < fanout ? undefined : opening[Math.floor(index / fanout) - 1];
+      opening.push(
+        carrier ? carrier.then((via) => this.#makeVia(via, named, first + index)) : this.#make(named, first + index),
+      );
     }
-    const settled = await Promise.allSettled(opening);
-    const failed = settled.find((it) => it.status === "rejected");
-    if (failed) {
-      await this.#terminate(settled.flatMap((it) => it.status === "fulfilled" ? [it.value] : []), PATIENCE);
-      throw failed.reason;
-    }
-    return await Promise.all(opening);
+    return await this.#together(opening);
+  }
+
+  async #makeVia(via: Gateway, spec: XSpec, place: number): Promise<Gateway> {
+    if (!this.has(via)) throw await gatewayOver(via);
+    return await this.#make(spec.with({ via: via.id }), place);
   }
 
   /**
@@ -268,8 +285,8 @@ export class Group implements Iterable<Gateway>, AsyncDisposable {
   }
 
   /**
-   * Ends all gateways: asks them, waits, and kills what is left after the timeout; those that go through others before these. Gateways that are being
-   * opened are waited for and ended, too.
+   * Ends all gateways: asks them, waits, and kills what is left after the timeout. One that others go through is asked when these have ended; it has half
+   * a second, at least. Gateways that are being opened are waited for and ended, too.
    *
    * @param init How long to wait. Without a timeout nothing is killed.
    */
@@ -283,25 +300,26 @@ export class Group implements Iterable<Gateway>, AsyncDisposable {
 
   async #terminate(gateways: readonly Gateway[], timeout: number | undefined): Promise<void> {
     const end = timeout === undefined ? Infinity : performance.now() + timeout;
-    const levels = new Map<number, Gateway[]>();
-    for (const gateway of gateways) {
-      let depth = 0;
-      for (let via = gateway.via; via; via = via.via) depth++;
-      levels.set(depth, [...levels.get(depth) ?? [], gateway]);
+    const ending = new Map<Gateway, Promise<void>>();
+    // Latest first: whatever goes through a gateway was made after it.
+    const latest = gateways.toSorted((a, b) => this.#places.get(b)! - this.#places.get(a)!);
+    for (const gateway of latest) {
+      const carried = latest.filter(({ via }) => via === gateway).map((it) => ending.get(it)!);
+      ending.set(gateway, this.#end(gateway, carried, end));
     }
-    for (const depth of [...levels.keys()].sort((a, b) => b - a)) {
-      const level = levels.get(depth)!;
-      for (const gateway of level) gateway.exit();
-      await Promise.all(level.map(async (gateway) => {
-        try {
-          await gateway.join({ timeout: Math.max(0, end - performance.now()) });
-        } catch {
-          killGateway(gateway);
-          await gateway.join({ timeout: Infinity });
-        }
-        if (this.#gateways.get(gateway.id) === gateway) this.#gateways.delete(gateway.id);
-      }));
+    await Promise.all(ending.values());
+  }
+
+  async #end(gateway: Gateway, carried: readonly Promise<void>[], end: number): Promise<void> {
+    await Promise.all(carried);
+    gateway.exit();
+    try {
+      await gateway.join({ timeout: Math.max(carried.length > 0 ? GRACE : 0, end - performance.now()) });
+    } catch {
+      killGateway(gateway);
+      await gateway.join({ timeout: Infinity });
     }
+    if (this.#gateways.get(gateway.id) === gateway) this.#gateways.delete(gateway.id);
   }
 
   /** The same as `terminate({ timeout: 5000 })`. */

@@ -1,5 +1,6 @@
 /**
- * Groups: names, opening, asking all, ending all; several channels together; spreading work.
+ * Groups: names, opening, asking all, ending all; several channels together. Spreading work is in
+ * `gateways_map_test.ts`, many gateways and trees of them in `gateways_tree_test.ts`.
  *
  * @module
  */
@@ -96,76 +97,6 @@ Deno.test(
 );
 
 Deno.test(
-  "map() gives results in the order of the items, or as they are there",
-  inGroup(async (group) => {
-    await group.makeGateways(["popen", "popen"]);
-    const items = Array.from({ length: 40 }, (_, i) => i);
-    const square = (n: number) => n * n;
-    const squares: number[] = [];
-    let progress = 0;
-    const onProgress = ({ done }: { done: number }) => void (progress = done);
-    for await (const n of group.map(items, square, { concurrency: 2, onProgress })) squares.push(n);
-    assertEquals(squares, items.map(square));
-    assertEquals(progress, 40);
-    const any: number[] = [];
-    for await (const n of group.map(items, square, { order: "completion" })) any.push(n);
-    assertEquals(any.sort((a, b) => a - b), items.map(square));
-    const failing = group.map([1, 2, 3], (n: number) => {
-      if (n === 2) throw new RangeError("two");
-      return n;
-    });
-    // The first failure ends it, whether what comes before it in order is there by then or not.
-    const before: number[] = [];
-    await assertRejects(
-      async () => {
-        for await (const n of failing) before.push(n);
-      },
-      RangeError,
-      "two",
-    );
-    assert(before.every((n) => n === 1), String(before));
-    for await (const n of group.map(items, square)) if (n === 4) break;
-    const controller = new AbortController();
-    const endless = group.map([1], () => new Promise<void>(() => {}), { signal: controller.signal });
-    const waiting = endless.next();
-    controller.abort(new Error("enough"));
-    await assertRejects(() => waiting, Error, "enough");
-  }),
-);
-
-Deno.test(
-  "map() gives what a dying gateway had in hand to another one",
-  inGroup(async (group) => {
-    await group.makeGateways(["popen//id=doomed", "popen"]);
-    const doomed = await group.get("doomed")!.remoteExec(PID).receive<number>(SOON);
-    const work = async (n: number): Promise<number> => {
-      const { default: process } = await import("node:process");
-      if (process.env["DOOMED"] || process.pid === (globalThis as { doomed?: number }).doomed) {
-        process.kill(process.pid, "SIGKILL");
-      }
-      return n;
-    };
-    await group.remoteExec("globalThis.doomed = pid", { pid: doomed }).waitClose(SOON);
-    const results: number[] = [];
-    for await (const n of group.map([1, 2, 3, 4, 5, 6], work)) results.push(n);
-    assertEquals(results, [1, 2, 3, 4, 5, 6]);
-    await condition(() => !group.has("doomed"), "it has left");
-  }),
-);
-
-Deno.test(
-  "tree() opens gateways through gateways",
-  inGroup(async (group) => {
-    const gateways = await group.tree(Array.from({ length: 7 }, () => "popen"), { fanout: 2 });
-    assertEquals(gateways.map(({ via }) => via && gateways.indexOf(via)), [undefined, undefined, 0, 0, 1, 1, 2]);
-    const pids = await group.remoteExec(PID).receiveEach(false, SOON) as number[];
-    assertEquals(new Set(pids).size, 7);
-    await group.terminate({ timeout: 10_000 });
-    assert(!pids.some(isAlive));
-  }),
-);
-
-Deno.test(
   "terminate() ends a healthy, a dead, and a hanging member in time, and nothing survives",
   noLeaks(async () => {
     const group = new Group();
@@ -217,16 +148,4 @@ Deno.test(
     await condition(() => !isAlive(pid), "the far side has ended");
     assertStringIncludes(String(pid), "");
   }),
-);
-
-Deno.test(
-  "sixty-four gateways open, answer, and end",
-  noLeaks(async () => {
-    const group = new Group();
-    await group.makeGateways(Array.from({ length: 64 }, () => "popen"));
-    const pids = await group.remoteExec(PID).receiveEach(false, { timeout: 120_000 }) as number[];
-    assertEquals(new Set(pids).size, 64);
-    await group.terminate({ timeout: 60_000 });
-    assert(!pids.some(isAlive));
-  }, 400_000),
 );
