@@ -4,7 +4,7 @@
  * @module
  */
 
-import { entrySource, extensionSource, kernelSource } from "./bios/embedded.ts";
+import { entrySource, extensionSource, kernelSource, pieceSource } from "./bios/embedded.ts";
 import { sshCommand } from "./bios/ssh.ts";
 import type { Connection } from "./connection.ts";
 import { connectionOf, openConnection, sessionOf } from "./connection.ts";
@@ -36,6 +36,7 @@ const ENTRIES = new Map([
   ["", "mod.ts"],
   ["/servers", "servers/mod.ts"],
   ["/gateways", "gateways/mod.ts"],
+  ["/channels", "gateways/far_end.ts"],
   ["/objects", "objects/mod.ts"],
   ["/rsync", "gateways/rsync.ts"],
   ["/logging", "logging.ts"],
@@ -110,6 +111,7 @@ provide({
   },
   bootBytes: () => bootBytes(kernelSource()),
   extensionSource,
+  piece: (specifier) => pieceSource(specifier.slice("@x/across/".length)),
   entrySource,
 });
 

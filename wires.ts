@@ -33,6 +33,10 @@ export interface Opened {
 export interface Watched {
   /** Waits until it is over. */
   wait(held: boolean): Promise<void>;
+  /** Why nothing can be asked any more. */
+  readonly over: Error | undefined;
+  /** Says goodbye. */
+  close(): Promise<void>;
   /** What began it. */
   readonly init: { readonly hold?: { change(by: 1 | -1): void } | undefined };
 }

@@ -33,7 +33,6 @@ export interface BootInit {
 export function boot({ payload, input, output, wire: port, evaluate }: BootInit): void {
   const parent = parentPid();
   const stdio = port ? undefined : stdioWire({ input, output });
-  let coming: Promise<void> | undefined;
   let peerTimeout: number | undefined;
   /** Once the first answers have left, as it takes the main thread some time, and before the next call can begin. */
   const watch = (): void => {
@@ -58,13 +57,13 @@ export function boot({ payload, input, output, wire: port, evaluate }: BootInit)
         return left ? undefined : { kind: "superblock", rest };
       },
     },
-    extend: (packed) =>
-      coming ??= (async () => {
-        packed = new Uint8Array(packed); // it was a view of what is read into
-        setPayload({ kernel: payload, extension: packed, entry: (name) => session.entry(name) });
-        evaluate(new TextDecoder().decode(await inflate(packed, LIMITS.messageSize)));
-        watch();
-      })(),
+    extend: async (packed) => {
+      packed = new Uint8Array(packed); // it was a view of what is read into
+      const first = !isExtended();
+      if (first) setPayload({ kernel: payload, extension: packed, entry: (name) => session.entry(name) });
+      evaluate(new TextDecoder().decode(await inflate(packed, LIMITS.messageSize)));
+      if (first) watch();
+    },
   });
   session.served.then((timeout) => {
     peerTimeout = timeout;

@@ -34,18 +34,26 @@ export class Sources {
   #kernel: string | Uint8Array;
   #extension: string | Uint8Array;
   readonly #entries: Readonly<Record<string, Entry>>;
+  readonly #pieces: Record<string, string | Uint8Array>;
   readonly #known = new Map<string, Promise<string>>();
 
   /**
    * @param kernel The packed kernel in base64.
    * @param extension The packed extension, likewise.
    * @param entries The entry points by name: `servers` for `@x/across/servers`.
+   * @param pieces Those of them that can be run like the extension, in this form: packed, in base64.
    */
-  constructor(kernel: string, extension: string, entries: Readonly<Record<string, Entry>>) {
+  constructor(
+    kernel: string,
+    extension: string,
+    entries: Readonly<Record<string, Entry>>,
+    pieces: Readonly<Record<string, string>> = {},
+  ) {
     const given = payload();
     this.#kernel = given?.kernel ?? kernel;
     this.#extension = given?.extension ?? extension;
     this.#entries = entries;
+    this.#pieces = { ...pieces };
   }
 
   /** The packed kernel, as stage 1 takes it. */
@@ -56,6 +64,12 @@ export class Sources {
   /** The packed extension, as the kernel takes it. */
   extension(): Uint8Array {
     return this.#extension = bytesOf(this.#extension);
+  }
+
+  /** A part of across as a script, packed like the extension; undefined where it did not come with the core, or is none. */
+  piece(name: string): Uint8Array | undefined {
+    if (!Object.hasOwn(this.#pieces, name)) return undefined;
+    return this.#pieces[name] = bytesOf(this.#pieces[name]!);
   }
 
   /** The names of the entry points, and what these import of across. */

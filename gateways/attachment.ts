@@ -4,9 +4,11 @@
  * @module
  */
 
-import type { Connection, Remote } from "../mod.ts";
-import { getProxyConnection } from "../mod.ts";
+import type { Caller } from "../session/caller.ts";
+import { faceOf } from "../session/faces.ts";
+import type { Remote } from "../session/types.ts";
 import { within } from "../runtime/waiting.ts";
+import type { Watched } from "../wires.ts";
 import { wires } from "../wires.ts";
 import { EndOfChannelError, lostError } from "./errors.ts";
 
@@ -21,7 +23,7 @@ export interface Bound {
 
 /** A connection, as its channels see it. */
 export class Attachment {
-  readonly #connection: Connection;
+  readonly #watched: Watched;
   /** What the other side is called. */
   where = "the other side";
   /** The channels that are open. */
@@ -35,14 +37,14 @@ export class Attachment {
   /** Resolves when the connection is gone. */
   readonly over: Promise<Error>;
 
-  constructor(connection: Connection) {
-    this.#connection = connection;
-    this.over = wires().watched(connection).wait(false).then(() => this.#lose());
+  /** @param watched What is behind the connection. */
+  constructor(watched: Watched) {
+    this.#watched = watched;
+    this.over = watched.wait(false).then(() => this.#lose());
   }
 
   async #lose(): Promise<Error> {
-    // Whatever is asked of it now says why it is gone.
-    let cause = await this.#connection.execute("0").then(() => undefined, (error: unknown) => error);
+    let cause: unknown = this.#watched.over;
     const { why } = this;
     if (why && !this.leaving && await within(LAST_WORDS, why)) cause = await why ?? cause;
     this.lost = this.leaving ? new EndOfChannelError(`${this.where} was terminated`) : lostError(this.where, cause);
@@ -52,20 +54,25 @@ export class Attachment {
 
   /** Says that something began (1) or ceased (-1) to be waited for. */
   hold(by: 1 | -1): void {
-    wires().watched(this.#connection).init.hold?.change(by);
+    this.#watched.init.hold?.change(by);
   }
 }
 
-const attachments = new WeakMap<Connection, Attachment>();
+const attachments = new WeakMap<object, Attachment>();
 
-/** What the channels of a connection share. */
-export function attachmentTo(connection: Connection): Attachment {
-  let attachment = attachments.get(connection);
-  if (!attachment) attachments.set(connection, attachment = new Attachment(connection));
+/** What the channels of a connection share, by what is behind that: a far end may have no public face of it. */
+export function attachmentBehind(watched: Watched): Attachment {
+  let attachment = attachments.get(watched);
+  if (!attachment) attachments.set(watched, attachment = new Attachment(watched));
   return attachment;
+}
+
+/** The same, for a connection. */
+export function attachmentTo(connection: object): Attachment {
+  return attachmentBehind(wires().watched(connection));
 }
 
 /** The same, for the connection that a proxy belongs to. */
 export function attachmentOf(proxy: Remote<unknown>): Attachment {
-  return attachmentTo(getProxyConnection(proxy));
+  return attachmentBehind((faceOf(proxy)!.operator.caller as Caller).session as Watched);
 }

@@ -4,9 +4,9 @@
  * @module
  */
 
-import type { Reference, Remote } from "../mod.ts";
-import { ref } from "../mod.ts";
 import { ownClasses } from "../session/definitions.ts";
+import { ref } from "../session/handling.ts";
+import type { Reference, Remote } from "../session/types.ts";
 import type { Offer } from "./channel_core.ts";
 import { ChannelCore } from "./channel_core.ts";
 import type { ChannelFile } from "./channel_streams.ts";

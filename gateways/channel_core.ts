@@ -9,8 +9,9 @@
  * @module
  */
 
-import type { Reference, Remote } from "../mod.ts";
-import { DisconnectError, isProxy, keep, OperationError, ref, release } from "../mod.ts";
+import { DisconnectError, OperationError } from "../protocol/errors.ts";
+import { isProxy, keep, ref, release } from "../session/handling.ts";
+import type { Reference, Remote } from "../session/types.ts";
 import { deferred, ignore } from "../runtime/waiting.ts";
 import { EndOfChannelError, remoteError } from "./errors.ts";
 import { Inbox } from "./inbox.ts";

@@ -1,24 +1,26 @@
 /**
- * What a gateway talks to on its far side: it runs sources, counts them, and starts further gateways. Nothing here runs on the side of the user, but
- * for {@linkcode getChannel}, which is for code that runs over there.
+ * What a gateway talks to on its far side: it runs sources, and counts them. Nothing here runs on the side of the user. How a far side starts further
+ * gateways is in `carrier.ts`.
+ *
+ * This, and all that it imports, is what a booted end is sent for a gateway, as a script (`scripts/pieces.ts`): nothing here may import `mod.ts`.
  *
  * @module
  */
 
-import type { Reference, Remote } from "../mod.ts";
-import { Connection, getCallSignal, getConnection, ref } from "../mod.ts";
+import type { CallContext } from "../session/context.ts";
+import { currentCall, followCalls, runInCall } from "../session/context.ts";
+import { ref } from "../session/handling.ts";
+import type { Reference, Remote } from "../session/types.ts";
+import { ignore } from "../runtime/waiting.ts";
+import type { Watched } from "../wires.ts";
 import type { ProcessFacts, Surroundings } from "../runtime/surroundings.ts";
 import { enter, processFacts } from "../runtime/surroundings.ts";
-import { ignore } from "../runtime/waiting.ts";
 import type { Attachment } from "./attachment.ts";
-import { attachmentTo } from "./attachment.ts";
+import { attachmentBehind } from "./attachment.ts";
 import type { Channel } from "./channel.ts";
 import { channelOf, refuseClose } from "./channel.ts";
 import type { Peer } from "./channel_core.ts";
 import { ChannelCore } from "./channel_core.ts";
-import { dial } from "./dial.ts";
-import type { XSpecInit } from "./spec.ts";
-import { XSpec } from "./spec.ts";
 
 /** What a gateway is doing. */
 export interface RemoteStatus {
@@ -43,10 +45,14 @@ export type Source = (
   tell?: (hasDefault: boolean) => void,
 ) => unknown;
 
-const channels = new WeakMap<AbortSignal, Channel>();
+const channels = new WeakMap<CallContext, Channel>();
+/** Channels of the sources that run. */
+const running = new Set<Channel>();
 /** Channels of modules that are being imported. Bun does not tell a module at its top level which call it is imported in. */
 const importing: Channel[] = [];
 let imported: Channel | undefined;
+/** What is in the text of a source that imports something. */
+const IMPORT = /\bimport\b|\$mport\b/;
 
 /**
  * The channel of the source that is running, for modules that `remoteExec` runs.
@@ -54,13 +60,11 @@ let imported: Channel | undefined;
  * @throws {Error} If none is running: this is for code on the far side of a gateway.
  */
 export function getChannel(): Channel {
-  let channel: Channel | undefined;
-  try {
-    channel = channels.get(getCallSignal());
-  } catch {
-    // No call is running, as far as one can tell.
-    channel = imported = importing.shift() ?? imported;
-  }
+  const call = currentCall();
+  let channel = call && channels.get(call);
+  // No call is running, as far as one can tell.
+  if (!call) channel = imported = importing.shift() ?? imported;
+  if (!channel && running.size === 1) [channel] = running;
   if (!channel) throw new Error("Cannot tell the channel as no source of a gateway is running");
   return channel;
 }
@@ -101,18 +105,24 @@ export class Execution {
   ): void {
     const module = tell !== undefined;
     const channel = this.#channel;
-    channels.set(getCallSignal(), channel);
+    const call = currentCall()!;
+    channels.set(call, channel);
     refuseClose(channel, "Cannot close the channel of the source that is running: it closes at the end of the source");
     // A source that waits, or does nothing but run, has its channel for as long.
     this.#core.holder = channel;
+    // What it imports may ask for the channel, also behind an `await`. Others need not pay for that.
+    const following = module || IMPORT.test(Function.prototype.toString.call(source)) ? followCalls() : undefined;
     void this.#far.admit(async () => {
       let failure: { readonly error: unknown } | undefined;
+      running.add(channel);
       try {
+        if (following) await following;
         if (module) importing.push(channel);
-        await source(channel, kwargs, tell);
+        await runInCall(call, () => source(channel, kwargs, tell));
       } catch (error) {
         failure = { error: error ?? new Error(`The source threw ${String(error)}`) };
       }
+      running.delete(channel);
       if (importing.includes(channel)) importing.splice(importing.indexOf(channel), 1);
       if (imported === channel) imported = undefined;
       refuseClose(channel, undefined);
@@ -124,16 +134,16 @@ export class Execution {
 
 /** The far side of a gateway. */
 export class FarEnd {
-  readonly #connection: Connection;
+  readonly #session: Watched;
   readonly #attachment: Attachment;
   #max = Infinity;
   #executing = 0;
   readonly #queue: (() => Promise<void>)[] = [];
 
   /** Made by {@linkcode openFarEnd}. */
-  constructor(connection: Connection) {
-    this.#connection = connection;
-    this.#attachment = attachmentTo(connection);
+  constructor(session: Watched) {
+    this.#session = session;
+    this.#attachment = attachmentBehind(session);
   }
 
   /** Makes the other end of a channel, which can run a source. */
@@ -178,35 +188,7 @@ export class FarEnd {
 
   /** Ends it, when the answer has left. */
   exit(): void {
-    setTimeout(() => void this.#connection.close().catch(ignore));
-  }
-
-  /**
-   * Starts a further gateway and joins it to a pair of streams. Over these it is spoken to from where they come from, as if it had been started there;
-   * but across itself it gets from here.
-   *
-   * @returns How it ended, when it has.
-   */
-  async carry(
-    init: XSpecInit,
-    readable: ReadableStream<Uint8Array>,
-    writable: WritableStream<Uint8Array>,
-  ): Promise<string> {
-    const signal = getCallSignal();
-    const inner = await dial(new XSpec(init));
-    const cancel = () => inner.cancel();
-    signal.addEventListener("abort", cancel);
-    try {
-      signal.throwIfAborted();
-      await inner.ready();
-      await inner.import<FarModule>("@x/across/gateways").joinFarEnd(readable, writable);
-      await inner.wait();
-      return await inner.execute("0").then(() => "", (error: unknown) => (error as Error).message);
-    } finally {
-      signal.removeEventListener("abort", cancel);
-      inner.cancel();
-      await inner.close().catch(ignore);
-    }
+    setTimeout(() => void this.#session.close().catch(ignore));
   }
 }
 
@@ -214,8 +196,6 @@ export class FarEnd {
 export interface FarModule {
   /** See {@linkcode openFarEnd}. */
   openFarEnd(init: Surroundings): Promise<Reference<FarEnd>>;
-  /** See {@linkcode joinFarEnd}. */
-  joinFarEnd(readable: ReadableStream<Uint8Array>, writable: WritableStream<Uint8Array>): void;
 }
 
 /** A proxy of a far end. */
@@ -227,19 +207,7 @@ export type RemoteFarEnd = Remote<FarEnd>;
  * @param init What is to be changed here first.
  */
 export async function openFarEnd(init: Surroundings): Promise<Reference<FarEnd>> {
-  const connection = getConnection();
+  const session = currentCall()!.session as Watched;
   await enter(init);
-  return ref(new FarEnd(connection));
-}
-
-/**
- * Makes this process an end of a further connection, and ends the one that this was called over with it. Gateways call it; it is not for programs.
- *
- * @param readable What the peer writes.
- * @param writable What the peer reads.
- */
-export function joinFarEnd(readable: ReadableStream<Uint8Array>, writable: WritableStream<Uint8Array>): void {
-  const outer = getConnection();
-  const inner = Connection.fromPipes(readable, writable, { acceptCalls: true, acceptExportedModules: true });
-  void inner.wait().then(() => inner.close()).catch(ignore).then(() => outer.close()).catch(ignore);
+  return ref(new FarEnd(session));
 }

@@ -10,6 +10,7 @@ import type { ProcessFacts } from "../runtime/surroundings.ts";
 import { ignore, within } from "../runtime/waiting.ts";
 import { attachmentTo } from "./attachment.ts";
 import type { Attachment } from "./attachment.ts";
+import type { CarrierModule } from "./carrier.ts";
 import type { Channel, WaitInit } from "./channel.ts";
 import { channelOf, nameChannel, timeoutOf } from "./channel.ts";
 import type { Peer } from "./channel_core.ts";
@@ -51,8 +52,6 @@ interface Parts {
 
 /** Makes a gateway of its parts. */
 let makeOf: (parts: Parts) => Gateway;
-/** The far end of a gateway. */
-export let farOf: (gateway: Gateway) => RemoteFarEnd;
 /** Resolves when a gateway is gone. */
 export let gatewayOver: (gateway: Gateway) => Promise<unknown>;
 /** Ends a gateway at once. */
@@ -79,7 +78,6 @@ export class Gateway implements AsyncDisposable {
 
   static {
     makeOf = (parts) => new Gateway(parts);
-    farOf = (gateway) => gateway.#far;
     gatewayOver = (gateway) => gateway.#attachment.over;
     killGateway = (gateway) => {
       gateway.#attachment.leaving = true;
@@ -311,7 +309,7 @@ export async function openGateway(spec: XSpec, id: string, via: Gateway | undefi
   attachment.where = via ? `Gateway "${id}" (${pathOf(via)})` : `Gateway "${id}"`;
   if (why) attachment.why = why;
   try {
-    const far = await keep(connection.import<FarModule>("@x/across/gateways").openFarEnd(surroundings(spec)));
+    const far = await keep(connection.import<FarModule>("@x/across/channels").openFarEnd(surroundings(spec)));
     return makeOf({ spec, id, connection, far: far as RemoteFarEnd, kill, via });
   } catch (error) {
     kill();
@@ -336,8 +334,8 @@ function carried(
 ): { connection: Connection; kill: () => void; why: Promise<Error | undefined> } {
   const there = new TransformStream<Uint8Array, Uint8Array>(), back = new TransformStream<Uint8Array, Uint8Array>();
   const stop = new AbortController();
-  const far = via.connection.with({ signal: stop.signal }).on(farOf(via));
-  const carrying = far.carry(spec.toObject() as never, there.readable, back.writable) as Promise<string>;
+  const carrier = via.connection.with({ signal: stop.signal }).import<CarrierModule>("@x/across/gateways");
+  const carrying = carrier.carry(spec.toObject() as never, there.readable, back.writable) as Promise<string>;
   const why = carrying.then((how) => how ? new Error(how) : undefined, (error: Error) => error);
   const connection = Connections.fromPipes(back.readable, there.writable, { acceptCalls: false });
   // Where nothing was started, nothing will be heard.

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { OperationError } from "../mod.ts";
+import { OperationError } from "../protocol/errors.ts";
 import { deferred, ignore } from "../runtime/waiting.ts";
 import { EndOfChannelError, TimeoutError } from "./errors.ts";
 

@@ -5,7 +5,7 @@
  */
 
 import { DisconnectError } from "../mod.ts";
-import { ignore } from "../session/waiting.ts";
+import { ignore } from "../runtime/waiting.ts";
 import { GatewayLostError } from "./errors.ts";
 import type { Gateway } from "./gateway.ts";
 import { gatewayOver } from "./gateway.ts";

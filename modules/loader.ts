@@ -30,6 +30,11 @@ const core = (): Record<string, object> => (process[Symbol.for("across.core")] ?
 const IMPORTERS = "across.importers";
 const importers = (process[Symbol.for(IMPORTERS)] ??= []) as Importer[];
 
+/** An entry point of across, or a piece of one, that is loaded here: its namespace. */
+export function providedPart(id: string): object | undefined {
+  return Object.hasOwn(core(), id) ? core()[id] : undefined;
+}
+
 /** Installs and imports what one peer exported. */
 export class ModuleLoader {
   readonly #init: ModuleLoaderInit;

@@ -36,6 +36,8 @@ export interface CalleeContext {
   readonly definitions: Definitions;
   /** The public connection. */
   readonly connection: object;
+  /** What is behind it. */
+  readonly session: object;
   readonly acceptCalls: boolean;
   readonly exposed: object | undefined;
   /** Imports a module for the peer: one that it exported, else one of ours. */

@@ -37,6 +37,8 @@ export interface CallerContext {
   readonly streams: StreamPort;
   /** The public connection. */
   readonly connection: object;
+  /** What is behind it. */
+  readonly session: object;
   /** Who and where the peer is, for stacks. */
   readonly peer: string;
   /** Why nothing can be asked any more. */
@@ -77,6 +79,11 @@ export class Caller implements Operator, Receiver {
 
   get connection(): object {
     return this.#context.connection;
+  }
+
+  /** What is behind the connection. */
+  get session(): object {
+    return this.#context.session;
   }
 
   get caller(): this {
@@ -162,6 +169,7 @@ export class Caller implements Operator, Receiver {
         return writer.varint(defining.define(from.fn));
       case BASE.MODULE:
         link.extend();
+        link.provide(from.specifier);
         return writer.string(from.specifier);
       case BASE.VALUE:
         return link.value(from.value, "value");

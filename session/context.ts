@@ -10,19 +10,24 @@ import { asyncStorage, runtime } from "../runtime/host.ts";
 
 /** A call from the peer. */
 export class CallContext {
-  readonly #owner: { readonly connection: object };
+  readonly #owner: { readonly connection: object; readonly session?: object };
   #controller: AbortController | undefined;
   #reason: unknown;
   #aborted = false;
 
   /** @param owner What knows the connection. */
-  constructor(owner: { readonly connection: object }) {
+  constructor(owner: { readonly connection: object; readonly session?: object }) {
     this.#owner = owner;
   }
 
   /** The public connection that it came over. */
   get connection(): object {
     return this.#owner.connection;
+  }
+
+  /** What is behind it, where it came over one at all. */
+  get session(): object | undefined {
+    return this.#owner.session;
   }
 
   /** Aborted when the caller cancels or is gone. */

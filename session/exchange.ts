@@ -12,7 +12,7 @@ import type { Reader } from "../protocol/reader.ts";
 import { ExportedNames, ownClass, resolveExport, splitName } from "../modules/exported_names.ts";
 import type { ModuleGraph } from "../modules/graph.ts";
 import { importModule } from "../modules/installed.ts";
-import { ModuleLoader } from "../modules/loader.ts";
+import { ModuleLoader, providedPart } from "../modules/loader.ts";
 import type { ModuleSource } from "../modules/source.ts";
 import { packModules, unpackModules } from "../modules/source.ts";
 import { within } from "../runtime/waiting.ts";
@@ -266,6 +266,7 @@ export class Exchange {
   /** Modules that import a part of across get the one that runs here, or is about to, and may ask which call they are in. */
   async #prepareSelf(id: string, arriving: readonly ModuleSource[]): Promise<void> {
     await followCalls();
+    if (providedPart(id)) return;
     if (!this.#context.booted) return provision().provideSelf(id);
     if (this.#loader.source(id) || arriving.some((module) => module.id === id)) return;
     // If it is no part of across after all, the import says so.
@@ -347,6 +348,8 @@ export class Exchange {
 
   /** Imports a module: the peer's, else one of the runtime's own. */
   async import(specifier: string, options?: unknown): Promise<object> {
+    const part = providedPart(specifier);
+    if (part) return part;
     if (isPart(specifier)) await this.#prepareSelf(specifier, []);
     await this.#fetch(specifier);
     const namespace = await this.#loader.import(specifier, options as ImportCallOptions | undefined);

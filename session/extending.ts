@@ -1,13 +1,15 @@
 /**
  * When a peer that we booted gets the extension (`extension.ts`): not before the first answer, which is to be there soon, unless a message needs it;
- * and never so late that anybody has to wait for it.
+ * and never so late that anybody has to wait for it. A message that asks for a piece of across that can be run like the extension takes it along, too.
  *
  * @module
  */
 
 import { MESSAGE } from "../protocol/messages.ts";
+import type { Writer } from "../protocol/writer.ts";
 import { idleTimeout } from "../runtime/host.ts";
 import type { Link } from "./link.ts";
+import { provision } from "./provision.ts";
 
 /** How long the first answer is waited for. Milliseconds, and parts of the timeout. */
 const PATIENCE = 1_000, PARTS = 8;
@@ -22,6 +24,10 @@ export class Extending {
   #answered = false;
   #over = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  /** Whether the peer is one that we boot. */
+  #boots = false;
+  /** Pieces that it got, or is to get behind the extension. */
+  readonly #pieces = new Set<string>();
 
   /**
    * @param link Where it is sent.
@@ -33,18 +39,30 @@ export class Extending {
     link.extend = () => {
       const packed = this.#take();
       if (packed) {
-        link.before((writer) => {
-          writer.u8(MESSAGE.EXTEND);
-          writer.raw(packed);
-        }, () => this.#keep(packed));
+        link.before((writer) => this.#write(writer, packed), () => this.#keep(packed));
       } else if (!link.open) this.#needed = true;
+    };
+    link.provide = (specifier) => {
+      // Before it greets, one cannot know whether it has its own.
+      if (this.#pieces.has(specifier) || link.open && !this.#boots) return;
+      const piece = provision().piece(specifier);
+      if (!piece) return;
+      this.#pieces.add(specifier);
+      if (link.open) link.before((writer) => this.#write(writer, piece), () => this.#pieces.delete(specifier));
     };
   }
 
   /** Our hello is encoded, for a peer that is going to have nothing but the kernel; what waited follows. */
   boot(packed: Uint8Array): void {
+    this.#boots = true;
     this.#keep(packed);
     if (this.#needed) this.send();
+    for (const specifier of this.#pieces) this.#send(provision().piece(specifier)!);
+  }
+
+  #write(writer: Writer, packed: Uint8Array): void {
+    writer.u8(MESSAGE.EXTEND);
+    writer.raw(packed);
   }
 
   #keep(packed: Uint8Array): void {
@@ -67,7 +85,10 @@ export class Extending {
   /** Sends it now, if it was not sent. */
   send(): void {
     const packed = this.#take();
-    if (!packed) return;
+    if (packed) this.#send(packed);
+  }
+
+  #send(packed: Uint8Array): void {
     const link = this.#link;
     const start = link.begin(MESSAGE.EXTEND);
     link.writer.raw(packed);

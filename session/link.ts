@@ -49,6 +49,8 @@ export class Link {
   beforeFlush: () => void = () => {};
   /** To be called while a message is encoded that an end which has only the kernel cannot take: see `extending.ts`. */
   extend: () => void = () => {};
+  /** To be called, likewise, for a message that asks for a part of across: an end that we boot may get it ahead. */
+  provide: (specifier: string) => void = () => {};
   /** Whether the next call is to be such a message. */
   extending = false;
   /** Set by each write, for the heartbeat to look at and clear. */

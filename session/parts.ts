@@ -30,6 +30,8 @@ export interface PartsInit {
   readonly wire: Wire;
   /** The public connection. Where a BIOS began the session it is made when somebody asks. */
   readonly connection: object;
+  /** The session that they are parts of. */
+  readonly session: object;
   /** Whether the peer may start things here. */
   readonly acceptCalls: boolean;
   /** Whether the peer's modules may be imported here. */
@@ -148,6 +150,7 @@ export class Parts {
       get connection() {
         return init.connection;
       },
+      session: init.session,
       acceptCalls,
       exposed,
       importModule,
@@ -168,6 +171,7 @@ export class Parts {
       defining,
       decoder: this.#decoder,
       busy: init.busy,
+      session: init.session,
       get streams() {
         return parts.streams;
       },

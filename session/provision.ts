@@ -27,6 +27,8 @@ export interface Provision {
   bootBytes(): Uint8Array;
   /** The packed extension, for a peer that has the kernel. */
   extensionSource(): Uint8Array;
+  /** A part of across that a booted end can run among the names of the kernel, packed like the extension, by what it is imported as; if it is here. */
+  piece(specifier: string): Uint8Array | undefined;
   /** The source of an entry point of across, `mod` for the main one. */
   entrySource(name: string): Promise<string>;
 }

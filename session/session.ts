@@ -47,7 +47,8 @@ export class Session {
   #over: DisconnectError | undefined;
   /** What broke the connection, until somebody was told. */
   #failure: { readonly error: unknown } | undefined;
-  #told = false;
+  /** Whether somebody heard already what broke the connection. */
+  told = false;
   #saidGoodbye = false;
   #heardGoodbye = false;
   #cancelled = false;
@@ -83,6 +84,7 @@ export class Session {
       get connection() {
         return session.#connection ??= session.#connect(provision().connection(session));
       },
+      session,
       acceptCalls: init.acceptCalls,
       acceptModules: options.acceptExportedModules,
       exposed: options.expose,
@@ -243,7 +245,7 @@ export class Session {
     this.#extending?.stop();
     this.#ready.reject(cause ?? this.#over);
     this.#accepting.reject(this.#over);
-    if (this.#parts.clear(makeError, quiet)) this.#told = true;
+    if (this.#parts.clear(makeError, quiet)) this.told = true;
   }
 
   /** The peer said goodbye. */
@@ -295,7 +297,7 @@ export class Session {
       await this.#during(this.#ready.promise);
     } catch (error) {
       if (this.#failure) {
-        this.#told = true;
+        this.told = true;
         this.#failure = undefined;
         await this.#wire.closed; // all is freed when the caller hears of it
       }
@@ -303,14 +305,14 @@ export class Session {
     }
   }
 
+  /** Why nothing can be asked any more. */
+  get over(): DisconnectError | undefined {
+    return this.#over;
+  }
+
   /** See `Connection.isConnected()`. */
   get connected(): boolean {
     return this.#hello !== undefined && !this.#over;
-  }
-
-  /** Whether somebody heard already what broke the connection. */
-  get told(): boolean {
-    return this.#told;
   }
 
   /** See `Connection.cancel()`. */
@@ -342,9 +344,7 @@ export class Session {
       if (wasReady) {
         this.#sayGoodbye();
         this.#link.drained().then(() => wire.end());
-      } else {
-        wire.abort(this.#over);
-      }
+      } else wire.abort(this.#over);
       this.#finishWhenClosed();
       if (!await within(patience, wire.closed)) {
         wire.abort(this.#over);
