@@ -24,6 +24,7 @@ Commands:
   ping         tell what is there, and how fast it answers
   serve        let clients run their code here
   rsync        copy a directory to one or several machines
+  socketserver print a server that is one script, for machines without across
   bios         print the script that turns a bare interpreter into a remote end
   completions  print what makes bash, zsh or fish complete commands and flags
 
@@ -46,6 +47,8 @@ Examples:
 
 Environment:
   NO_COLOR            no colours, also on a terminal
+  ACROSS_DEBUG=1      write what is sent and received, but for what is in it, to
+                      across-debug-PID in the temporary directory; 2: to stderr
   ACROSS_TRACE=FILE   write a trace of all messages, which Perfetto opens
 
 Exit code: 0 when all went well, 1 when something failed, 2 when the command line
@@ -63,6 +66,7 @@ const COMMANDS: { readonly [name: string]: () => Promise<Command> } = {
   serve: async () => (await import("./cli/serve.ts")).serve,
   rsync: async () => (await import("./cli/rsync.ts")).rsync,
   run: async () => (await import("./cli/run.ts")).run,
+  socketserver: async () => (await import("./cli/socketserver.ts")).socketserver,
 };
 
 /**

@@ -30,6 +30,7 @@ export const FLAGS: { readonly [command: string]: readonly string[] } = {
     ...["timeout", "verbose", "help"],
   ],
   rsync: ["ssh", "tcp", "local", "delete", "runtime", "timeout", "secret-file", "json", "verbose", "help"],
+  socketserver: ["tcp", "secret-file", "run", "runtime", "help"],
   bios: ["help"],
   completions: ["help"],
 };

@@ -312,10 +312,12 @@ export async function openGateway(spec: XSpec, id: string, via: Gateway | undefi
     const far = await keep(connection.import<FarModule>("@x/across/channels").openFarEnd(surroundings(spec)));
     return makeOf({ spec, id, connection, far: far as RemoteFarEnd, kill, via });
   } catch (error) {
+    // What the carrier says, unless it is only that we ended it, says most. What went wrong when it was opened says more than that nothing can be asked
+    // of it.
+    const said = error instanceof DisconnectError && why && await within(LAST_WORDS, why);
+    const carrier = said ? await why : undefined;
     kill();
-    // What went wrong when it was opened says more than that nothing can be asked of it.
     const cause = await connection.ready().then(() => error, (cause: unknown) => cause);
-    const carrier = why && await within(LAST_WORDS, why) ? await why : undefined;
     connection.cancel();
     await connection.close().catch(ignore);
     throw failure(spec, carrier ?? cause, via && `Cannot open gateway "${id}" ${pathOf(via)}`);

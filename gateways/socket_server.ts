@@ -35,7 +35,8 @@ const SCRIPT = `(async () => {
     child.stdout.on("error", () => {});
     socket.on("close", () => {
       child.stdin.end();
-      setTimeout(() => child.kill("SIGKILL"), 5000).unref();
+      const timer = setTimeout(() => child.kill("SIGKILL"), 5000);
+      child.on("exit", () => clearTimeout(timer));
     });
     if (first && first.length > 0) child.stdin.write(first);
     socket.pipe(child.stdin);
