@@ -5,6 +5,7 @@
  */
 
 import { entrySource, extensionSource, kernelSource, pieceSource } from "./bios/embedded.ts";
+import { payload } from "./bios/payload.ts";
 import { sshCommand } from "./bios/ssh.ts";
 import type { Connection } from "./connection.ts";
 import { connectionOf, openConnection, sessionOf } from "./connection.ts";
@@ -16,6 +17,7 @@ import { SIDE } from "./protocol/proof.ts";
 import { spawn } from "./runtime/spawn.ts";
 import { bootBytes } from "./protocol/superblock.ts";
 import { stripTypes } from "./runtime/strip.ts";
+import { startDebug, withDebug } from "./session/debug_output.ts";
 import "./session/extended.ts";
 import { provide } from "./session/provision.ts";
 import { explainReference, sourceOf } from "./session/source.ts";
@@ -42,8 +44,8 @@ const ENTRIES = new Map([
   ["/logging", "logging.ts"],
   ["/cli", "cli.ts"],
 ]);
-/** Whether across has files here. Where it was booted, its URL means nothing. */
-const hasFiles = /^(?:file|https?):/.test(import.meta.url);
+/** Whether across has files here. Where it was booted, its URL means nothing: Bun makes a `file:` URL up. */
+const hasFiles = !payload() && /^(?:file|https?):/.test(import.meta.url);
 
 /** Where across itself is, for modules that import it. */
 function selfUrls(): ReadonlyMap<string, string> {
@@ -109,10 +111,11 @@ provide({
     // Not as a literal, which would make a circle: these modules import this one.
     loaded[id] ??= await (hasFiles ? import(new URL(file, import.meta.url).href) : importModule(id));
   },
-  bootBytes: () => bootBytes(kernelSource()),
+  bootBytes: () => bootBytes(withDebug(kernelSource())),
   extensionSource,
   piece: (specifier) => pieceSource(specifier.slice("@x/across/".length)),
   entrySource,
 });
 
 startTrace();
+startDebug();

@@ -11,6 +11,16 @@ import { pid, writeStderr } from "../runtime/host.ts";
 let level: 0 | 1 | 2 = 0;
 let say: (text: string) => void = writeStderr;
 
+/** Where an end that is booted finds who gets all lines, see `debug_output.ts`. */
+export const ALSO_SAY: symbol = Symbol.for("across.debug");
+/** Gets all lines, whatever the level. */
+let also: ((text: string) => void) | undefined = (globalThis as unknown as Record<symbol, typeof also>)[ALSO_SAY];
+
+/** Has all lines, whatever the level, handed to `wanted`, too. */
+export function alsoSay(wanted: (text: string) => void): void {
+  also = wanted;
+}
+
 /**
  * Sets how much across says about itself. Ends that are booted from now on do the same.
  *
@@ -33,7 +43,10 @@ export function debugLevel(): 0 | 1 | 2 {
 
 /** Says something, if the level is high enough. */
 export function debug(at: 1 | 2, text: () => string): void {
-  if (level >= at) say(`across ${pid() ?? ""}: ${text()}\n`);
+  if (level < at && !also) return;
+  const line = `across ${pid() ?? ""}: ${text()}\n`;
+  also?.(line);
+  if (level >= at) say(line);
 }
 
 /** Is told of each message: which session it belongs to, whether we sent it, and where it stands. */
@@ -48,7 +61,7 @@ export function observeMessages(wanted: Observer): void {
 
 /** Whether anybody wants to know of messages. */
 export function isObserved(): boolean {
-  return observer !== undefined || level === 2;
+  return observer !== undefined || level === 2 || also !== undefined;
 }
 
 /** Tells of a message that begins with its kind at `start`, if anybody wants to know. */
