@@ -173,3 +173,14 @@ export function idleTimeout(callback: () => void, ms: number): ReturnType<typeof
   else (timer as { unref?(): void }).unref?.();
   return timer as ReturnType<typeof setTimeout>;
 }
+
+/**
+ * Calls back before long, at once where timers cost nothing: in Deno the first one takes 5 ms, but for those of signals.
+ *
+ * @param callback What to do then.
+ * @param limit How late it may be, in milliseconds.
+ */
+export function later(callback: () => void, limit: number): void {
+  if (deno) AbortSignal.timeout(Math.min(limit, 100)).addEventListener("abort", callback);
+  else callback();
+}

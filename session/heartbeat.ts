@@ -5,7 +5,7 @@
  * @module
  */
 
-import { idleTimeout } from "../runtime/host.ts";
+import { idleTimeout, later } from "../runtime/host.ts";
 import type { Wire } from "../transports/wire.ts";
 import type { Link } from "./link.ts";
 
@@ -54,12 +54,17 @@ export class Heartbeat {
    * The handshake is done.
    *
    * @param peerTimeout The peer's timeout in milliseconds.
+   * @param booted Whether this process was just started, and has better things to do first than to load timers.
    */
-  start(peerTimeout: number): void {
-    if (this.#stopped) return;
-    clearTimeout(this.#timer);
+  start(peerTimeout: number, booted: boolean): void {
     const period = Math.max(1, Math.min(this.#timeout, peerTimeout) / TICKS);
-    this.#next(period, performance.now() + period);
+    const start = () => {
+      if (this.#stopped) return;
+      clearTimeout(this.#timer);
+      this.#next(period, performance.now() + period);
+    };
+    if (booted) later(start, period);
+    else start();
   }
 
   #next(period: number, due: number): void {

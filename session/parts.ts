@@ -335,6 +335,17 @@ export class Parts {
     return this.references.takeArriving() ? new OperationError("Cannot wait for what belongs to a reason") : value;
   }
 
+  /** Resolves when the first answers have left, also those that wait for what came with them. */
+  async answered(): Promise<void> {
+    let loaded;
+    do {
+      await this.link.drained();
+      loaded = this.extending;
+      await loaded;
+    } while (loaded !== this.extending);
+    await this.link.drained();
+  }
+
   /** Keeps messages back until something is loaded that they need. */
   #stall(loading: Promise<unknown>): Promise<void> {
     const stalled: (() => void)[] = this.#stalled = [];

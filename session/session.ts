@@ -36,7 +36,8 @@ export class Session {
   readonly #timeout: number;
   readonly #inbox: Inbox;
   readonly #parts: Parts;
-  readonly #link: Link;
+  /** What is sent goes through it. */
+  readonly link: Link;
   readonly #extending: Extending | undefined;
 
   #connection: object | undefined;
@@ -55,7 +56,6 @@ export class Session {
   #ended = false;
   #closing: Promise<void> | undefined;
   #closed = false;
-
   readonly #ready: Deferred<void> = deferred();
   readonly #accepting: Deferred<boolean> = deferred();
   readonly #finished: Deferred<void> = deferred();
@@ -106,10 +106,10 @@ export class Session {
       lost: (error) => this.#end(error),
       fail: (error) => this.#fail(error),
     });
-    this.#link = this.#parts.link;
-    this.#extending = init.extending?.(this.#link);
+    this.link = this.#parts.link;
+    this.#extending = init.extending?.(this.link);
     if (init.connection) this.#connection = this.#connect(init.connection);
-    this.#heartbeat = new Heartbeat(this.#link, this.#timeout, (error) => this.#fail(error));
+    this.#heartbeat = new Heartbeat(this.link, this.#timeout, (error) => this.#fail(error));
     // A booted end is waited for, and ends with its stdin.
     if (!init.extend) this.#heartbeat.awaitHello();
     this.#ready.promise.catch(ignore);
@@ -127,7 +127,7 @@ export class Session {
     const wire = this.#wire;
     wire.opened?.catch((error) => this.#fail(error));
     wire.start({ data: (chunk) => this.#data(chunk), end: (error) => this.#end(error) });
-    this.#link.write(superblock());
+    this.link.write(superblock());
   }
 
   #data(chunk: Uint8Array): void {
@@ -161,7 +161,7 @@ export class Session {
 
   /** Says hello, and all that was asked for meanwhile. `before` goes first, in the same write. */
   #open(before?: Uint8Array): void {
-    const link = this.#link;
+    const link = this.link;
     if (link.open || this.#over) return;
     const { options, acceptCalls } = this.init;
     const { timeout, acceptExportedModules: modules, maxMessageSize: limit } = options;
@@ -192,12 +192,12 @@ export class Session {
 
   #greeted(value: unknown): void {
     const { timeout, modules, limit, runtime, version, debug: level } = this.#hello = readHello(value);
-    this.#link.limitTo(limit);
+    this.link.limitTo(limit);
     if (this.init.extend && level) setDebugLevel(level);
     debug(1, () => `connected to ${peerName(this.#hello)}, ${runtime} ${version}`);
-    // Not before the first answers have left: the first timer of a process costs it some milliseconds.
-    this.#link.drained().then(() => {
-      this.#heartbeat.start(timeout);
+    // Not before the first answers have left: threads and, in Deno, timers take the main thread some milliseconds.
+    this.#parts.answered().then(() => {
+      this.#heartbeat.start(timeout, !!this.init.extend);
       this.#served.resolve(timeout);
     });
     this.#accepting.resolve(modules);
@@ -259,11 +259,11 @@ export class Session {
       this.#heartbeat.awaitEnd(this.#wire);
     }
     // Not before our own goodbye has left.
-    this.#link.drained().then(() => this.#wire.end()).then(() => this.#finishWhenClosed());
+    this.link.drained().then(() => this.#wire.end()).then(() => this.#finishWhenClosed());
   }
 
   #sayGoodbye(): void {
-    const link = this.#link;
+    const link = this.link;
     if (this.#saidGoodbye || !link.open) return;
     this.#saidGoodbye = true;
     link.afterAll(() => link.commit(link.begin(MESSAGE.GOODBYE)));
@@ -343,7 +343,7 @@ export class Session {
       this.#stop(() => new DisconnectError("Connection is closed"), true);
       if (wasReady) {
         this.#sayGoodbye();
-        this.#link.drained().then(() => wire.end());
+        this.link.drained().then(() => wire.end());
       } else wire.abort(this.#over);
       this.#finishWhenClosed();
       if (!await within(patience, wire.closed)) {
@@ -388,9 +388,9 @@ export class Session {
   status(): ConnectionStatus {
     return {
       connected: this.connected,
-      bytesSent: this.#link.bytes,
+      bytesSent: this.link.bytes,
       bytesReceived: this.#bytes,
-      messagesSent: this.#link.messages,
+      messagesSent: this.link.messages,
       messagesReceived: this.#messages,
       framesReceived: this.#inbox.frames,
       ...this.#parts.counters(),
