@@ -35,6 +35,8 @@ export interface Watched {
   wait(held: boolean): Promise<void>;
   /** Why nothing can be asked any more. */
   readonly over: Error | undefined;
+  /** Has what is sent next wait for what may follow from it at once. */
+  readonly link: { linger(): void };
   /** Says goodbye. */
   close(): Promise<void>;
   /** What began it. */

@@ -52,6 +52,11 @@ export class Attachment {
     return this.lost;
   }
 
+  /** Somebody was told of an item, and may answer with one. */
+  linger(): void {
+    this.#watched.link.linger();
+  }
+
   /** Says that something began (1) or ceased (-1) to be waited for. */
   hold(by: 1 | -1): void {
     this.#watched.init.hold?.change(by);

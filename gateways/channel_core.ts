@@ -59,6 +59,7 @@ export class ChannelCore {
   /** What arrives. */
   readonly inbox: Inbox = new Inbox({
     need: (by) => this.#need(by),
+    told: () => this.#attachment?.linger(),
     failed: (error) => this.close(error),
     ended: () => this.#detach(),
   });

@@ -41,6 +41,8 @@ interface Waiter {
 export interface InboxContext {
   /** Says that something began (1) or ceased (-1) to be waited for. */
   need(by: 1 | -1): void;
+  /** Somebody was given an item. */
+  told(): void;
   /** A callback threw. */
   failed(error: unknown): void;
   /** Nothing will arrive any more. */
@@ -105,6 +107,7 @@ export class Inbox {
       this.#stopWaiting(waiter);
       if (entry.failure) waiter.reject(entry.failure.error);
       else waiter.resolve(entry.item);
+      this.#context.told();
       return;
     }
     this.#queue.push(entry);
