@@ -14,6 +14,7 @@ import { prepare, scanImports } from "./modules/imports.ts";
 import { importModule } from "./modules/installed.ts";
 import { Options } from "./protocol/options.ts";
 import { SIDE } from "./protocol/proof.ts";
+import { closeOriginal } from "./runtime/descriptors.ts";
 import { spawn } from "./runtime/spawn.ts";
 import { bootBytes } from "./protocol/superblock.ts";
 import { stripTypes } from "./runtime/strip.ts";
@@ -76,7 +77,7 @@ provideWires({
   webSocket: webSocketWire,
   port: portWire,
   pipes: pipesWire,
-  stdio: () => stdioWire(),
+  stdio: () => stdioWire({ closeOriginal }),
   command(args, init) {
     if (!args[0]) {
       throw new TypeError("Cannot start a command without a program: pass its name or path, and its arguments");

@@ -48,6 +48,7 @@ export function boot({ payload, input, output, wire: port, evaluate }: BootInit)
     wire,
     options: { timeout: 60_000, acceptExportedModules: true, maxMessageSize: LIMITS.messageSize },
     acceptCalls: true,
+    ...(stdio ? { leave: () => exit(0) } : {}),
     // Whoever sent us the kernel speaks as we do: its superblock is passed over.
     opening: {
       noise: "",

@@ -96,6 +96,7 @@ export class Heartbeat {
   /** Ends the watch. */
   stop(): void {
     this.#stopped = true;
-    clearTimeout(this.#timer);
+    // The first use of a timer costs Deno up to ten milliseconds, and there may have been none.
+    if (this.#timer) clearTimeout(this.#timer);
   }
 }

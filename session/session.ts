@@ -16,6 +16,7 @@ import type { Caller } from "./caller.ts";
 import { debug, setDebugLevel } from "./debug.ts";
 import type { Exportable } from "./exchange.ts";
 import type { Extending } from "./extending.ts";
+import { extended } from "./extension.ts";
 import { Heartbeat } from "./heartbeat.ts";
 import type { Link } from "./link.ts";
 import { Parts } from "./parts.ts";
@@ -195,11 +196,11 @@ export class Session {
     this.link.limitTo(limit);
     if (this.init.extend && level) setDebugLevel(level);
     debug(1, () => `connected to ${peerName(this.#hello)}, ${runtime} ${version}`);
-    // Not before the first answers have left: threads and, in Deno, timers take the main thread some milliseconds.
+    // Not before the first answers have left, nor before an extension that is to come: threads, and in Deno the first timer, cost the main thread milliseconds.
     this.#parts.answered().then(() => {
-      this.#heartbeat.start(timeout, !!this.init.extend);
       this.#served.resolve(timeout);
-    });
+      return this.init.extend && extended;
+    }).then(() => this.#heartbeat.start(timeout, !!this.init.extend));
     this.#accepting.resolve(modules);
     this.#ready.resolve();
   }
@@ -253,9 +254,12 @@ export class Session {
     this.#heardGoodbye = true;
     if (!this.#over) {
       debug(1, () => "closed by the peer");
-      const makeError = () => new DisconnectError("Connection was remotely closed");
-      this.#stop(makeError, true);
+      const leave = !this.#parts.callee.running && this.init.leave;
+      this.#stop(() => new DisconnectError("Connection was remotely closed"), true);
       this.#sayGoodbye();
+      this.link.flush();
+      // All is said: the timers for a peer that is slow would cost more than the rest of the end.
+      if (leave && !this.link.writing) return leave();
       this.#heartbeat.awaitEnd(this.#wire);
     }
     // Not before our own goodbye has left.
@@ -341,10 +345,8 @@ export class Session {
       debug(1, () => "closing");
       const wasReady = this.#hello !== undefined;
       this.#stop(() => new DisconnectError("Connection is closed"), true);
-      if (wasReady) {
-        this.#sayGoodbye();
-        this.link.drained().then(() => wire.end());
-      } else wire.abort(this.#over);
+      if (wasReady) this.#sayGoodbye(), this.link.drained().then(() => wire.end());
+      else wire.abort(this.#over);
       this.#finishWhenClosed();
       if (!await within(patience, wire.closed)) {
         wire.abort(this.#over);

@@ -31,6 +31,8 @@ export interface SessionInit {
   readonly extending?: (link: Link) => Extending;
   /** Takes the extension, where this end was booted by its peer, which owns the process. See {@linkcode PartsInit}. */
   readonly extend?: PartsInit["extend"];
+  /** Ends the process at once, where nothing is left to do for it once both sides have said goodbye. */
+  readonly leave?: () => void;
   /** What keeps the process alive as long as it is needed. Absent where the wire does so all the time. */
   readonly hold?: Hold;
 }

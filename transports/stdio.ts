@@ -19,6 +19,8 @@ export interface Descriptors {
   readonly input?: number | undefined;
   /** What is written; 1, that is stdout, when absent. */
   readonly output?: number | undefined;
+  /** Ends the output where the runtime has but a copy of it: `closeOriginal()`. Absent where the process ends with the wire. */
+  readonly closeOriginal?: (fd: number) => unknown;
 }
 
 /** A wire that a second thread can write to as well. */
@@ -60,9 +62,9 @@ function join(input: Input, output: Output): Wire {
  * @param descriptors Which ones.
  * @returns the wire
  */
-export function stdioWire({ input = 0, output = 1 }: Descriptors = {}): StdioWire {
+export function stdioWire({ input = 0, output = 1, closeOriginal }: Descriptors = {}): StdioWire {
   const from = openInput(input);
-  const to = openOutput(output);
+  const to = openOutput(output, closeOriginal);
   if (!input || output === 1) guardStdio();
   const wire = join(from, to);
   let lock: Int32Array<SharedArrayBuffer> | undefined;
