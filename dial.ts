@@ -75,7 +75,7 @@ provideWires({
   unix: unixWire,
   socket: socketWire,
   webSocket: webSocketWire,
-  port: portWire,
+  port: (port) => portWire(port),
   pipes: pipesWire,
   stdio: () => stdioWire({ closeOriginal }),
   command(args, init) {

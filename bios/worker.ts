@@ -16,7 +16,12 @@ import type { BootInit } from "./boot.ts";
 /** More than this is no kernel. */
 const LIMIT = 1 << 24;
 
-const wire = portWire(await workerPort() as PortLike);
+/** Whoever started us may share memory with what runs here. */
+const share = (memory: SharedArrayBuffer): void => {
+  (globalThis as { [key: symbol]: unknown })[Symbol.for("across.memory")] = memory;
+};
+
+const wire = portWire(await workerPort() as PortLike, share);
 
 /** What has arrived and is not used yet, and who wants it. */
 let bytes = new Uint8Array();

@@ -64,13 +64,17 @@ export interface Member {
 /**
  * Starts a process or worker, and connects to it.
  *
+ * @param options What it is like.
+ * @param memory What a worker is to share with us: it finds that as `globalThis[Symbol.for("across.memory")]`.
  * @throws {Error} If it cannot be started, where that is known at once.
  */
-export function startMember(options: MemberOptions): Member {
+export function startMember(options: MemberOptions, memory?: SharedArrayBuffer): Member {
   const { worker, permissions, runtime, env, cwd } = options;
   if (worker) {
     // One that is busy says nothing, and lives as long as we do.
-    const connection = Connection.fromPort(startWorker(workerUrl()), { acceptCalls: false, timeout: Infinity });
+    const port = startWorker(workerUrl());
+    if (memory) port.postMessage(memory);
+    const connection = Connection.fromPort(port, { acceptCalls: false, timeout: Infinity });
     return { connection, pid: undefined, exit: undefined, kill: () => connection.cancel() };
   }
   const command = biosCommand({

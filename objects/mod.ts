@@ -41,4 +41,5 @@ export { Served } from "./served.ts";
 export type { Listening, ListenOptions, RequestOptions, ServedOptions } from "./served.ts";
 export { spawn } from "./spawn.ts";
 export type { Spawn } from "./spawn.ts";
+export { PoolScope } from "./tasks.ts";
 export type { WaitOptions } from "./waits.ts";

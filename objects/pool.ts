@@ -1,68 +1,52 @@
 /**
- * Running many functions in a few long-lived processes or workers: {@linkcode pool}. One function in a process of its own is `spawn.ts`.
+ * Running many functions in a few long-lived processes or workers: {@linkcode pool}. What one asks of a pool is in `tasks.ts`, what one of its processes
+ * does in `seat.ts`; one function in a process of its own is `spawn.ts`.
  *
  * @module
  */
 
-import type { AnyFunction, Returned, SendableAll } from "../mod.ts";
+import type { AnyFunction, CallLimits } from "../mod.ts";
 import { DisconnectError } from "../mod.ts";
 import { ignore } from "../runtime/waiting.ts";
-import type { Member } from "./member.ts";
-import { startMember } from "./member.ts";
 import { endedEarly, withSite } from "./outcome.ts";
 import type { PoolOptions, PoolStatus } from "./pool_options.ts";
-import { checkPool } from "./pool_options.ts";
-
-interface Task {
-  readonly fn: AnyFunction;
-  readonly args: readonly unknown[];
-  readonly resolve: (value: unknown) => void;
-  readonly reject: (error: unknown) => void;
-  readonly site: Error | undefined;
-  tries: number;
-}
-
-/** A process, and what it has to do. */
-interface Seat {
-  readonly name: string;
-  readonly member: Member;
-  /** Whether it has what its tasks need. */
-  ready: boolean;
-  /** Tasks that it works on. */
-  readonly tasks: Set<Task>;
-  /** Tasks that it was given. */
-  given: number;
-  /** Whether it is not to be given any more. */
-  over: boolean;
-}
+import { checkLimits, checkPool } from "./pool_options.ts";
+import { Queue } from "./queue.ts";
+import type { Pit, Task } from "./seat.ts";
+import { AHEAD, Seat } from "./seat.ts";
+import type { Windows } from "./tasks.ts";
+import { limited, PoolScope } from "./tasks.ts";
+import { nextTurn } from "./turns.ts";
 
 /** Processes in a row that end before they did anything, until tasks fail with that. */
 const MOST_FAILURES = 3;
-/** Items that `map()` and `imap()` keep under way, for each that can be worked on. */
-const AHEAD = 2;
+/** Items that `imap()` keeps under way, for each that can be worked on. */
+const READ_AHEAD = 2;
 
 let pools = 0;
 
 /** Runs functions in a few long-lived processes or workers. Made by {@linkcode pool}. */
-export class Pool implements AsyncDisposable {
+export class Pool extends PoolScope implements AsyncDisposable {
   readonly #options: PoolOptions;
   readonly #size: number;
   readonly #concurrency: number;
   readonly #limit: number;
+  readonly #windows: Windows;
   readonly #name: string = `pool-${++pools}`;
+  readonly #pit: Pit;
   readonly #seats = new Set<Seat>();
-  /** Those that can take a task, those that got one last at the end. */
+  /** Those that would begin with a task at once, those that got one last at the end; and some that would have. */
   readonly #free: Seat[] = [];
   /** Ends of those that were retired. */
   readonly #leaving = new Set<Promise<void>>();
-  #queue: Task[] = [];
-  /** Where the first task is in it. */
-  #head = 0;
+  readonly #queue = new Queue<Task>();
+  /** Whether it is going to be looked whether some have nothing to do while others have too much. */
+  #leveling = false;
   #started = 0;
   #failures = 0;
   #closing = false;
+  #terminated = false;
   #idle: (() => void) | undefined;
-  #running = 0;
   #completed = 0;
   #failed = 0;
   #retried = 0;
@@ -71,143 +55,173 @@ export class Pool implements AsyncDisposable {
   /** Made by {@linkcode pool}. */
   constructor(size: number, options: PoolOptions) {
     const { concurrency, queue } = checkPool(size, options);
+    const windows = { map: size * (concurrency + AHEAD), imap: size * concurrency * READ_AHEAD };
+    super((fn, args, bounded) => this.#submit(fn, args, bounded, undefined), windows);
+    this.#windows = windows;
     this.#size = size;
     this.#options = options;
     this.#concurrency = concurrency;
     this.#limit = queue;
+    this.#pit = {
+      settled: (task, result) => this.#settled(task, result),
+      eased: (seat) => this.#eased(seat),
+      lost: (seat, error) => void this.#lost(seat, error),
+    };
     this.#fill();
   }
 
   /** Starts processes until there are enough. */
   #fill(): void {
-    while (this.#seats.size < this.#size && !this.#closing && this.#failures < MOST_FAILURES) this.#start();
-  }
-
-  #start(): void {
-    const member = startMember(this.#options);
-    const name = `${this.#name}-${++this.#started}`;
-    const seat: Seat = { name, member, ready: false, tasks: new Set(), given: 0, over: false };
-    this.#seats.add(seat);
-    const { modules = [] } = this.#options;
-    member.exit?.then(() => this.#lost(seat, undefined));
-    const ready = modules.length > 0 ? member.connection.export(modules) : member.connection.ready();
-    ready.then(() => {
-      seat.ready = true;
-      this.#offer(seat);
-      this.#dispatch();
-    }, (error) => this.#lost(seat, error));
+    if (this.#closing && this.#queue.size === 0) return;
+    while (this.#seats.size < this.#size && !this.#terminated && this.#failures < MOST_FAILURES) {
+      this.#seats.add(new Seat(`${this.#name}-${++this.#started}`, this.#options, this.#pit));
+    }
   }
 
   #offer(seat: Seat): void {
-    if (!seat.over && seat.ready && seat.tasks.size < this.#concurrency) this.#free.push(seat);
+    if (seat.offered || !seat.free) return;
+    seat.offered = true;
+    this.#free.push(seat);
   }
 
-  get #waiting(): number {
-    return this.#queue.length - this.#head;
-  }
-
-  #next(): Task {
-    const task = this.#queue[this.#head++]!;
-    if (this.#head === this.#queue.length || this.#head > 1_000) {
-      this.#queue = this.#queue.slice(this.#head);
-      this.#head = 0;
+  #takeFree(): Seat | undefined {
+    for (;;) {
+      const seat = this.#free.shift();
+      if (!seat) return;
+      seat.offered = false;
+      if (seat.free && seat.member.connection.isConnected()) return seat;
+      // Of a worker that ends nobody hears before.
+      if (seat.free) void this.#lost(seat, undefined);
     }
-    return task;
+  }
+
+  /** The one with the least to do that can take a task for later. */
+  #takeRoomy(): Seat | undefined {
+    let found: Seat | undefined;
+    for (const seat of this.#seats) if (seat.roomy && !(found && found.load <= seat.load)) found = seat;
+    return found;
   }
 
   #dispatch(): void {
-    while (this.#waiting > 0 && this.#free.length > 0) {
-      const seat = this.#free.shift()!;
-      if (seat.over || seat.tasks.size >= this.#concurrency) continue;
-      this.#send(seat, this.#next());
+    const queue = this.#queue;
+    while (queue.size > 0) {
+      // What can be given up is not sent before it can begin: it could not be kept from that over there.
+      const seat = this.#takeFree() ?? (queue.first!.signal ? undefined : this.#takeRoomy());
+      if (!seat) return;
+      seat.give(queue.take()!);
       this.#offer(seat);
     }
-    if (this.#waiting === 0 && this.#running === 0) this.#idle?.();
+    if (this.#free.length > 0 && !this.#leveling) void this.#level();
+    if (this.#idle && this.#load === 0) this.#idle();
   }
 
-  #send(seat: Seat, task: Task): void {
-    seat.tasks.add(task);
-    this.#running++;
-    if (++seat.given >= (this.#options.maxTasksPerProcess ?? Infinity)) seat.over = true;
-    const call = seat.member.connection.call(task.fn as (...args: unknown[]) => unknown, ...task.args);
-    (call as Promise<unknown>).then((value) => {
-      if (!this.#done(seat, task)) return;
-      this.#completed++;
-      task.resolve(value);
-      this.#after(seat);
-    }, (error) => {
-      const gone = error instanceof DisconnectError && !seat.member.connection.isConnected();
-      if (gone) return void this.#lost(seat, error);
-      if (!this.#done(seat, task)) return;
-      this.#failed++;
-      task.reject(task.site ? withSite(error, task.site) : error);
-      this.#after(seat);
-    });
+  /** Lets those that have nothing to do have what waits for others. */
+  async #level(): Promise<void> {
+    if (this.#waitingThere === 0) return;
+    this.#leveling = true;
+    await nextTurn(); // there may be more to do at once
+    this.#leveling = false;
+    while (this.#queue.size === 0) {
+      const seat = this.#takeFree();
+      if (!seat) return;
+      let busiest: Seat | undefined;
+      for (const other of this.#seats) if (other.waiting > (busiest?.waiting ?? 0)) busiest = other;
+      const task = busiest?.takeBack();
+      if (task) seat.give(task);
+      this.#offer(seat);
+      if (!task) return;
+    }
   }
 
-  #done(seat: Seat, task: Task): boolean {
-    if (!seat.tasks.delete(task)) return false;
-    this.#running--;
+  /** Tasks that were sent to a process and wait there. */
+  get #waitingThere(): number {
+    let count = 0;
+    for (const seat of this.#seats) count += seat.waiting;
+    return count;
+  }
+
+  /** Tasks that processes have. */
+  get #load(): number {
+    let count = 0;
+    for (const seat of this.#seats) count += seat.load;
+    return count;
+  }
+
+  #settled(task: Task, result: { readonly value: unknown } | { readonly error: unknown }): void {
     this.#failures = 0;
-    return true;
+    if ("value" in result) {
+      this.#completed++;
+      return task.resolve(result.value);
+    }
+    this.#failed++;
+    task.reject(task.site ? withSite(result.error, task.site) : result.error);
   }
 
-  #after(seat: Seat): void {
-    if (seat.over && seat.tasks.size === 0) this.#retire(seat);
-    // It may be among the free ones already, where it can work on several.
-    else if (seat.tasks.size === this.#concurrency - 1) this.#offer(seat);
+  #eased(seat: Seat): void {
+    if (seat.over && seat.load === 0) this.#retire(seat);
+    else this.#offer(seat);
     this.#dispatch();
+  }
+
+  #leave(seat: Seat): void {
+    seat.closed = true;
+    const left = seat.member.connection.close().catch(ignore).then(() => void this.#leaving.delete(left));
+    this.#leaving.add(left);
   }
 
   /** Lets go of a process that has done its share. */
   #retire(seat: Seat): void {
     if (!this.#seats.delete(seat)) return;
-    const left = seat.member.connection.close().catch(ignore).then(() => void this.#leaving.delete(left));
-    this.#leaving.add(left);
-    if (this.#closing) return;
-    this.#replaced++;
+    this.#leave(seat);
+    if (!this.#closing) this.#replaced++;
     this.#fill();
   }
 
   /** A process is gone: its tasks fail, or are tried again, and it is replaced. */
   async #lost(seat: Seat, cause: unknown): Promise<void> {
-    if (!this.#seats.delete(seat)) return;
-    seat.over = true;
-    const { connection, exit } = seat.member;
-    connection.cancel();
-    const left = connection.close().catch(ignore).then(() => void this.#leaving.delete(left));
-    this.#leaving.add(left);
-    const ended = await exit;
+    if (!this.#seats.has(seat) || seat.closed) return;
+    seat.member.connection.cancel();
+    this.#leave(seat);
+    const ended = await seat.member.exit;
+    this.#seats.delete(seat);
     // What kept it from coming up says more than that it did not.
     const told = cause !== undefined && !(cause instanceof DisconnectError);
     const error = told ? cause : endedEarly(seat.name, ended, cause);
-    for (const task of [...seat.tasks]) {
-      seat.tasks.delete(task);
-      this.#running--;
-      if (task.tries++ < (this.#options.retries ?? 0) && !this.#closing) {
+    const [begun, waiting] = seat.abandon();
+    for (const task of waiting.reverse()) this.#queue.putBack(task);
+    for (const task of begun) {
+      if (task.tries++ < (this.#options.retries ?? 0) && !this.#closing && !task.signal?.aborted) {
         this.#retried++;
-        this.#queue.push(task);
+        this.#queue.put(task);
       } else {
         this.#failed++;
         task.reject(error);
       }
     }
     if (!this.#closing) this.#replaced++;
-    if (!seat.ready && ++this.#failures >= MOST_FAILURES) {
-      // One that never comes up would be replaced for ever.
-      while (this.#waiting > 0) {
-        this.#failed++;
-        this.#next().reject(error);
-      }
-    }
+    // One that never comes up would be replaced for ever.
+    if (!seat.ready && ++this.#failures >= MOST_FAILURES) this.#refuse(error);
     this.#fill();
     this.#dispatch();
   }
 
-  #submit(fn: AnyFunction, args: readonly unknown[], bounded: boolean): Promise<unknown> {
+  #refuse(error: unknown): void {
+    for (let task = this.#queue.take(); task; task = this.#queue.take()) {
+      this.#failed++;
+      task.reject(error);
+    }
+  }
+
+  #submit(
+    fn: AnyFunction,
+    args: readonly unknown[],
+    bounded: boolean,
+    limits: CallLimits | undefined,
+  ): Promise<unknown> {
     if (typeof fn !== "function") throw new TypeError(`Cannot run a ${typeof fn}: pass a function`);
     if (this.#closing) return Promise.reject(new Error("Cannot run anything in a pool that is closed"));
-    if (bounded && this.#waiting >= this.#limit && this.#free.length === 0) {
+    if (limits?.signal?.aborted) return Promise.reject(limits.signal.reason);
+    if (bounded && this.#queue.size + this.#waitingThere >= this.#limit && !this.#free.some(({ free }) => free)) {
       return Promise.reject(
         new Error(`Cannot queue another task as ${this.#limit} wait: raise the option queue, or use map() or imap()`),
       );
@@ -219,101 +233,51 @@ export class Pool implements AsyncDisposable {
     return new Promise((resolve, reject) => {
       // It costs as much as the rest: bulk goes without.
       const site = bounded ? new Error() : undefined;
-      this.#queue.push({ fn, args, resolve, reject, site, tries: 0 });
+      const task: Task = { fn, args, resolve, reject, site, signal: undefined, tries: 0 };
+      this.#queue.put(
+        limits
+          ? limited(task, limits, (task, reason) => {
+            if (!this.#queue.remove(task)) return;
+            this.#failed++;
+            task.reject(reason);
+            this.#dispatch();
+          })
+          : task,
+      );
       this.#dispatch();
     });
   }
 
   /**
-   * Runs a function in one of the processes, as soon as one is free.
+   * The same under a signal, a deadline, or both: a task that is given up rejects at once. Over there its `getCallSignal()` is aborted; if it has not
+   * ended a second later, its process is ended with it, and replaced.
    *
-   * @param fn It travels as with `Connection.call()`.
-   * @param args Its arguments.
-   * @returns Its result.
-   * @throws {DisconnectError} If the process died.
-   * @throws {Error} What the function threw; or if too many tasks wait, or the pool is closed.
-   */
-  run<F extends AnyFunction>(fn: F, ...args: SendableAll<Parameters<F>>): Promise<Returned<ReturnType<F>>> {
-    return this.#submit(fn, args as readonly unknown[], true) as Promise<Returned<ReturnType<F>>>;
-  }
-
-  /**
-   * Runs a function for each of many items.
+   * @param limits What bounds each task, see {@linkcode CallLimits}; the time that it waits counts.
+   * @throws {TypeError} If an option is unknown or of the wrong type.
+   * @throws {RangeError} If the timeout is no number of milliseconds.
    *
-   * @param fn Gets an item.
-   * @param items They are taken as they can be worked on.
-   * @returns The results, in the order of the items.
-   * @throws {Error} The first error; no more items are taken then.
-   */
-  async map<T, R>(fn: (item: T) => R, items: Iterable<T> | AsyncIterable<T>): Promise<Returned<R>[]> {
-    const source = iterate(items);
-    const results: unknown[] = [];
-    let count = 0, over = false;
-    const work = async (): Promise<void> => {
-      while (!over) {
-        const taken = source.next();
-        const step = taken instanceof Promise ? await taken : taken;
-        if (step.done) over = true;
-        if (over) return;
-        const at = count++;
-        try {
-          results[at] = await this.#submit(fn as AnyFunction, [step.value], false);
-        } catch (error) {
-          over = true;
-          await source.return?.();
-          throw error;
-        }
-      }
-    };
-    await Promise.all(Array.from({ length: this.#window }, work));
-    return results as Returned<R>[];
-  }
-
-  /**
-   * Runs a function for each of many items, and gives the results one by one, in the order of the items. What is done ahead of who reads them is
-   * bounded.
+   * @example
+   * ```ts
+   * import { pool } from "@x/across/objects";
+   * import { assertRejects } from "@std/assert";
    *
-   * @param fn Gets an item.
-   * @param items They are taken as results are read.
-   * @throws {Error} The error of an item, in its place, which ends it.
+   * await using members = pool(1);
+   * const slow = () => new Promise<void>(() => {});
+   * await assertRejects(() => members.with({ timeout: 50 }).run(slow), DOMException, "longer than 50 ms");
+   * ```
    */
-  async *imap<T, R>(
-    fn: (item: T) => R,
-    items: Iterable<T> | AsyncIterable<T>,
-  ): AsyncGenerator<Returned<R>, void, undefined> {
-    const source = iterate(items);
-    const pending: Promise<unknown>[] = [];
-    let over = false;
-    try {
-      for (;;) {
-        while (!over && pending.length < this.#window) {
-          const taken = source.next();
-          const step = taken instanceof Promise ? await taken : taken;
-          if (step.done) over = true;
-          else {
-            const result = this.#submit(fn as AnyFunction, [step.value], false);
-            result.catch(ignore); // it is told in its place
-            pending.push(result);
-          }
-        }
-        if (pending.length === 0) return;
-        yield await pending.shift() as Returned<R>;
-      }
-    } finally {
-      if (!over) await source.return?.();
-    }
-  }
-
-  get #window(): number {
-    return this.#size * this.#concurrency * AHEAD;
+  with(limits: CallLimits): PoolScope {
+    checkLimits(limits);
+    return new PoolScope((fn, args, bounded) => this.#submit(fn, args, bounded, limits), this.#windows);
   }
 
   /** Counters, for monitoring and tests. */
   status(): PoolStatus {
+    const waiting = this.#waitingThere;
     return {
       size: this.#seats.size,
-      running: this.#running,
-      waiting: this.#waiting,
+      running: this.#load - waiting,
+      waiting: this.#queue.size + waiting,
       completed: this.#completed,
       failed: this.#failed,
       retried: this.#retried,
@@ -324,19 +288,18 @@ export class Pool implements AsyncDisposable {
   /** Takes no more tasks, waits for those that it has, and ends the processes. */
   async close(): Promise<void> {
     this.#closing = true;
-    if (this.#waiting > 0 || this.#running > 0) await new Promise<void>((resolve) => this.#idle = resolve);
+    if (this.#queue.size > 0 || this.#load > 0) await new Promise<void>((resolve) => this.#idle = resolve);
     for (const seat of [...this.#seats]) this.#retire(seat);
     await Promise.all(this.#leaving);
   }
 
   /** Ends the processes at once. Tasks that wait or are worked on fail. */
   async terminate(): Promise<void> {
-    this.#closing = true;
-    while (this.#waiting > 0) {
-      this.#failed++;
-      this.#next().reject(new DisconnectError(`${this.#name} was terminated`));
-    }
+    this.#closing = this.#terminated = true;
+    const error = new DisconnectError(`${this.#name} was terminated`);
+    this.#refuse(error);
     await Promise.all([...this.#seats].map((seat) => this.#lost(seat, undefined)));
+    this.#refuse(error);
     await Promise.all(this.#leaving);
   }
 
@@ -344,13 +307,6 @@ export class Pool implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
-}
-
-type Source<T> = Iterator<T, unknown, undefined> | AsyncIterator<T, unknown, undefined>;
-
-function iterate<T>(items: Iterable<T> | AsyncIterable<T>): Source<T> {
-  if (Symbol.asyncIterator in items) return items[Symbol.asyncIterator]();
-  return items[Symbol.iterator]();
 }
 
 /**

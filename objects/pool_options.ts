@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { CallLimits } from "../mod.ts";
 import type { MemberOptions } from "./process_options.ts";
 import { checkOptions, MEMBER_OPTIONS } from "./process_options.ts";
 
@@ -55,6 +56,26 @@ export function checkPool(size: number, options: PoolOptions): Required<Pick<Poo
   checkCount("option retries", retries, 0);
   checkCount("option maxTasksPerProcess", maxTasksPerProcess, 1);
   return { concurrency, queue };
+}
+
+/**
+ * Checks what bounds tasks.
+ *
+ * @throws {TypeError} If an option is unknown or of the wrong type.
+ * @throws {RangeError} If the timeout is no number of milliseconds.
+ */
+export function checkLimits(limits: CallLimits): void {
+  checkOptions(limits, ["signal", "timeout"]);
+  const { signal, timeout } = limits;
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw new TypeError("Cannot use this as option signal: it takes an AbortSignal");
+  }
+  if (timeout !== undefined && typeof timeout !== "number") {
+    throw new TypeError(`Cannot use a ${typeof timeout} as option timeout: it takes milliseconds`);
+  }
+  if (timeout !== undefined && !(timeout >= 0)) {
+    throw new RangeError(`Cannot use ${timeout} as option timeout: it takes milliseconds from 0 on`);
+  }
 }
 
 function checkCount(what: string, value: number, least: number): void {

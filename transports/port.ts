@@ -29,6 +29,8 @@ export interface NodePortLike {
 /** A worker, or one of the two ends of a channel of messages. */
 export type PortLike = WebPortLike | NodePortLike;
 
+type Share = (memory: SharedArrayBuffer) => void;
+
 /** What some ports have beyond that. */
 interface Endable {
   start?(): void;
@@ -45,7 +47,7 @@ const FULL = 1 << 20;
 /** After so many bytes the peer is told that we took them. */
 const TELL = 1 << 18;
 
-function channelOf(port: PortLike & Endable, incoming: Incoming): Channel {
+function channelOf(port: PortLike & Endable, incoming: Incoming, share: Share | undefined): Channel {
   /** Sent and not taken yet; arrived and not told yet. */
   let waiting = 0, taken = 0;
   let free: (() => void) | undefined;
@@ -69,6 +71,8 @@ function channelOf(port: PortLike & Endable, incoming: Incoming): Channel {
       if (waiting >= FULL / 2) return;
       free?.();
       free = undefined;
+    } else if (share && value instanceof SharedArrayBuffer) {
+      share(value);
     } else {
       incoming.gone(new Error("The peer sent something else than bytes over the port"));
     }
@@ -78,12 +82,15 @@ function channelOf(port: PortLike & Endable, incoming: Incoming): Channel {
   on("messageerror", () => incoming.gone(new Error("The peer sent something that cannot be read over the port")));
   on("close", () => incoming.gone());
   on("exit", () => incoming.gone());
-  on("error", (event: { message?: string; preventDefault?(): void }) => {
-    // In a browser a worker goes on after an error that nobody caught, elsewhere it ends.
-    if (heard && runtime === "other") return;
-    event.preventDefault?.();
-    incoming.gone(new Error(`The worker failed: ${event.message || "it cannot be loaded"}`));
-  });
+  // In a worker's own scope it is told what nobody caught there, and so is whoever started it, unless that were prevented.
+  if (port as object !== globalThis) {
+    on("error", (event: { message?: string; preventDefault?(): void }) => {
+      // In a browser a worker goes on after an error that nobody caught, elsewhere it ends.
+      if (heard && runtime === "other") return;
+      event.preventDefault?.();
+      incoming.gone(new Error(`The worker failed: ${event.message || "it cannot be loaded"}`));
+    });
+  }
   port.start?.();
   return {
     post(chunk) {
@@ -108,12 +115,13 @@ function channelOf(port: PortLike & Endable, incoming: Incoming): Channel {
  * A wire over a message port, which it closes at its end. A worker is terminated then.
  *
  * @param port A worker, or one end of a channel of messages.
+ * @param share Takes memory that the peer shares, which is an error otherwise.
  * @returns the wire
  * @throws {TypeError} when it is no port
  */
-export function portWire(port: PortLike): Wire {
+export function portWire(port: PortLike, share?: Share): Wire {
   if (typeof (port as Partial<PortLike> | null)?.postMessage !== "function") {
     throw new TypeError("Cannot connect over what is not a port: pass a Worker or MessagePort");
   }
-  return messageWire((incoming) => channelOf(port, incoming));
+  return messageWire((incoming) => channelOf(port, incoming, share));
 }
