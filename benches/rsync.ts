@@ -2,10 +2,13 @@
  * `RSync` to a bare end, Deno or Node, next to the real `rsync` where that is found: a tree of 2,000 small files and a file of 200 MiB, each for the
  * first time, unchanged, and changed a little; and what both ends take of memory for the large file.
  *
- *   deno run -A benches/rsync.ts [--quick] [--json] [--runtime deno|node] [--dir DIR]
+ *   deno run -A benches/rsync.ts [--quick] [--json] [--runtime deno|node] [--dir DIR] [--only TEXT]
  *
  * The real one speaks to a server of its own through pipes, too (`-e` with a command that runs it here), which it starts each time; our end is up
- * already, as a gateway is. `--dir` says where the files are: in `/dev/shm` no disk hides what the two do. Milliseconds are medians of rounds in turns, `ratio` is the median of the ratios of the rounds: below 1 we are faster.
+ * already, as a gateway is. `--dir` says where the files are: in `/dev/shm` no disk hides what the two do. Milliseconds are medians of rounds in
+ * which both have their turns, first the one, then the other; `ratio` is the median of the ratios of the rounds: below 1 we are faster. Before each
+ * turn the file system is flushed, as it otherwise still deals with what the other one has left behind; and every copy goes to a directory that was never
+ * there, as ext4 takes ten times as long to make files where many were removed within the last minutes. `--only` names cases by a part of their names.
  *
  * @module
  */
@@ -16,7 +19,10 @@ import { biosCommand, Connection } from "../mod.ts";
 import { findInterpreters } from "../scripts/find_interpreters.ts";
 import { median } from "./support/rounds.ts";
 
-const { quick, json, runtime, dir } = parseArgs(Deno.args, { boolean: ["quick", "json"], string: ["runtime", "dir"] });
+const { quick, json, runtime, dir, only = "" } = parseArgs(Deno.args, {
+  boolean: ["quick", "json"],
+  string: ["runtime", "dir", "only"],
+});
 const ROUNDS = quick ? 3 : 9;
 const MIB = 1 << 20;
 const FILES = 2000, FILE_SIZE = 4096, LARGE = (quick ? 50 : 200) * MIB;
@@ -31,7 +37,9 @@ interface Contender {
 interface Case {
   readonly name: string;
   readonly source: string;
-  prepare(destination: string, round: number): Promise<void>;
+  /** Whether it is copied to another directory each time. */
+  readonly anew?: true;
+  prepare?(): Promise<void>;
 }
 
 const folder = await Deno.makeTempDir({ prefix: "across-bench-", ...(dir && { dir }) });
@@ -48,6 +56,11 @@ function random(size: number): Uint8Array<ArrayBuffer> {
 }
 
 const clear = (path: string): Promise<void> => Deno.remove(path, { recursive: true }).catch(() => {});
+
+/** Has the file system done what it was told before. */
+async function flush(): Promise<void> {
+  if (Deno.build.os === "linux") await run("sync", "-f", folder);
+}
 
 async function makeSources(): Promise<{ small: string; large: string }> {
   const small = `${folder}/small`, large = `${folder}/large`;
@@ -76,12 +89,14 @@ async function realRsync(): Promise<Contender | undefined> {
   };
 }
 
+let changes = 0;
+
 /** Changes one block in the middle of a file, another one each time, and makes sure that its time differs. */
-async function changeBlock(path: string, round: number): Promise<void> {
+async function changeBlock(path: string): Promise<void> {
   using file = await Deno.open(path, { write: true });
-  await file.seek(LARGE / 2 + round * 4096, Deno.SeekMode.Start);
+  await file.seek(LARGE / 2 + ++changes * 4096, Deno.SeekMode.Start);
   await file.write(random(4096));
-  const time = new Date(Date.now() + 1000 * round);
+  const time = new Date(Date.now() + 1000 * changes);
   await file.utime(time, time);
 }
 
@@ -112,20 +127,25 @@ interface Row {
   readonly ratio?: number;
 }
 
+let copies = 0;
+
 async function measure(cases: readonly Case[], contenders: readonly Contender[]): Promise<Row[]> {
   const rows: Row[] = [];
-  for (const { name, source, prepare } of cases) {
+  for (const { name, source, anew, prepare } of cases) {
     const times: Record<string, number[]> = {};
+    const destinations = new Map<Contender, string>();
     for (let round = -1; round < ROUNDS; round++) {
-      for (const contender of contenders) {
-        const destination = `${folder}/to-${contender.name}`;
-        if (round === -1) await clear(destination);
-        await prepare(destination, round + 1);
+      for (const contender of round % 2 === 0 ? contenders : contenders.toReversed()) {
+        if (anew || round === -1) destinations.set(contender, `${folder}/copy-${++copies}`);
+        const destination = destinations.get(contender)!;
+        await prepare?.();
+        await flush();
         const start = performance.now();
         await contender.copy(source, destination);
         const time = performance.now() - start;
         // The first round warms up, and makes what the next ones compare with.
         if (round >= 0) (times[contender.name] ??= []).push(time);
+        if (anew && source.endsWith("large")) await clear(destination);
       }
     }
     const [ours, theirs] = contenders.map((it) => times[it.name]!);
@@ -157,20 +177,16 @@ try {
         await rsync.send();
       },
     };
-    const nothing = (): Promise<void> => Promise.resolve();
-    let time = 0;
+    const [some, all] = [`${FILES} small files`, `${LARGE / MIB} MiB`];
     const cases: Case[] = [
-      { name: `${FILES} small files, first time`, source: small, prepare: (destination) => clear(destination) },
-      { name: `${FILES} small files, unchanged`, source: small, prepare: nothing },
-      { name: `${LARGE / MIB} MiB, first time`, source: large, prepare: (destination) => clear(destination) },
-      { name: `${LARGE / MIB} MiB, unchanged`, source: large, prepare: nothing },
-      {
-        name: `${LARGE / MIB} MiB, one block changed`,
-        source: large,
-        prepare: () => changeBlock(`${large}/file`, ++time),
-      },
+      { name: `${some}, first time`, source: small, anew: true },
+      { name: `${some}, unchanged`, source: small },
+      { name: `${all}, first time`, source: large, anew: true },
+      { name: `${all}, unchanged`, source: large },
+      { name: `${all}, one block changed`, source: large, prepare: () => changeBlock(`${large}/file`) },
     ];
-    const rows = await measure(cases, [ours, ...(real ? [real] : [])]);
+    const chosen = cases.filter(({ name }) => name.includes(only));
+    const rows = await measure(chosen, [ours, ...(real ? [real] : [])]);
     const grown = await memory(ours, [Deno.pid, connection.status().peer?.pid ?? Deno.pid], large);
     results[label] = { rows, ...(grown && { grown }) };
   }
