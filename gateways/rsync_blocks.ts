@@ -161,7 +161,7 @@ export class Matcher {
     return this.#sums.complete;
   }
 
-  /** Takes the next bytes, which must not be changed afterwards. Returns what can be said by now. */
+  /** Takes the next bytes. Returns what can be said by now: steps that refer to these bytes. */
   push(bytes: Uint8Array): Step[] {
     const steps: Step[] = [];
     this.#search(this.#joined(bytes), steps);
@@ -261,6 +261,6 @@ export class Matcher {
       at++;
     }
     if (told < at) this.#say(steps, bytes.subarray(told, at));
-    this.#rest = bytes.subarray(at);
+    this.#rest = bytes.slice(at);
   }
 }

@@ -17,6 +17,8 @@ export interface Place {
   readonly time: number;
   /** What it is; undefined where it could not be made: then nothing happens in it. */
   readonly identity: string | undefined;
+  /** Whether nothing was in it: what is listed need not be looked for. */
+  readonly empty: boolean;
   /** The names that were listed, until all are. */
   names: Set<string> | undefined;
 }
@@ -53,7 +55,8 @@ export class Disk {
     this.#root = this.#files.realPath(destination);
     const { identity, kind } = this.#files.follow(this.#root);
     if (kind !== "directory") throw new Error(`Cannot copy to "${destination}" as it is no directory`);
-    return { path: this.#root, mode, time, identity, names: new Set() };
+    const empty = this.#files.names(this.#root).length === 0;
+    return { path: this.#root, mode, time, identity, empty, names: new Set() };
   }
 
   /** @throws {Error} If a directory is not the one that it was: somebody put a link in its place. */
@@ -89,18 +92,19 @@ export class Disk {
   }
 
   /** Makes a directory, or takes the one that is there. */
-  place({ path }: Place, { name, mode, time }: Entry): Place {
-    const files = this.#files, below = `${path}/${name}`;
-    let info = files.look(below);
+  place(parent: Place, { name, mode, time }: Entry): Place {
+    const files = this.#files, below = `${parent.path}/${name}`;
+    let info = parent.empty ? undefined : files.look(below);
     if (info && info.kind !== "directory") {
       files.remove(below);
       info = undefined;
     }
+    const empty = !info;
     if (!info) files.makeDirectory(below, 0o700);
     else if ((info.mode & 0o700) !== 0o700) files.setMode(below, info.mode | 0o700);
     info ??= files.look(below);
     if (info?.kind !== "directory") throw new Error("The directory was replaced meanwhile");
-    return { path: below, mode, time, identity: info.identity, names: new Set() };
+    return { path: below, mode, time, identity: info.identity, empty, names: new Set() };
   }
 
   /** Makes room for something that is no directory. */
@@ -118,7 +122,7 @@ export class Disk {
   async link(place: Place, { name, link, inside, time }: Entry): Promise<void> {
     const files = this.#files, path = `${place.path}/${name}`;
     const target = inside === true ? `${this.#root}/${link}` : link!;
-    const info = files.look(path);
+    const info = place.empty ? undefined : files.look(path);
     if (info?.kind !== "link" || files.linkTarget(path) !== target) {
       await this.replace(path, info);
       const made = temporary(place.path);

@@ -4,7 +4,8 @@
  *
  * The sender lists directories, parents first, in portions. Every entry has a number: the directory that is copied has 0, the entries of all portions
  * are counted from 1. The receiver answers each portion with which files it wants and how. What it wants are contents: small files several at a time,
- * large ones between `open` and `close`, one after the other. Where it has an older version of a large file, it is asked (`sign`) for the checksums of
+ * their bytes one behind the other after the message that names them, large ones between `open` and `close`, one after the other. Bytes travel as
+ * such, in pieces of any size. Where it has an older version of a large file, it is asked (`sign`) for the checksums of
  * that one's blocks first; then only what is new of the content comes, and the rest as `copy`.
  *
  * @module
@@ -82,16 +83,17 @@ export interface List {
   readonly known: boolean;
 }
 
-/** A small file: number, permissions, time and content, which is null if it is what the receiver has. */
-export type Small = readonly [id: number, mode: number, time: number, content: Uint8Array | null];
+/** A small file: number, permissions, time and size, which is null if the receiver has the content. */
+export type Small = readonly [id: number, mode: number, time: number, size: number | null];
 
 /** What the sender says. */
 export type Message =
   | List
+  /** The next bytes of small files, or of the one that was opened. */
+  | Uint8Array
   | { readonly files: readonly Small[] }
   | { readonly sign: number }
   | { readonly open: number; readonly size: number; readonly mode: number; readonly time: number }
-  | { readonly data: Uint8Array }
   | { readonly copy: number; readonly count: number }
   /** The end of what was opened, or, where `error` says why nothing of it is of use, of what was wanted. */
   | { readonly close: number; readonly error?: string }

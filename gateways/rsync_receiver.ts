@@ -20,6 +20,14 @@ interface Wanted {
   readonly older?: number;
 }
 
+/** Small files that arrive together. */
+interface Batch {
+  readonly files: readonly (readonly [id: number, wanted: Wanted, mode: number, time: number, size: number | null])[];
+  /** Their contents, one behind the other, as far as they came. */
+  content: Uint8Array;
+  filled: number;
+}
+
 /** Bytes of small files that are read to be compared before anybody else has a turn. */
 const TURN = 8 << 20;
 
@@ -62,6 +70,7 @@ class Receiver {
   readonly #places = new Map<number, Place>();
   readonly #wanted = new Map<number, Wanted>();
   readonly #older = new Map<number, Older>();
+  #batch: Batch | undefined;
   #arrival: { readonly id: number; readonly it: Arrival | undefined } | undefined;
   #next = 1;
   #done: number[] = [];
@@ -85,9 +94,10 @@ class Receiver {
 
   async take(message: Message): Promise<void> {
     if (typeof message !== "object" || message === null || this.ended) refuse("something after the end");
-    if ("list" in message) await this.#list(message);
+    if (message instanceof Uint8Array) await this.#bytes(message);
+    else if (this.#batch) refuse("something in the middle of small files");
+    else if ("list" in message) await this.#list(message);
     else if ("files" in message) this.#small(message.files);
-    else if ("data" in message) await this.#data(message.data);
     else if ("copy" in message) await this.#copy(message.copy, message.count);
     else if ("open" in message) this.#open(message);
     else if ("close" in message) await this.#close(message.close, message.error);
@@ -131,7 +141,7 @@ class Receiver {
           if (want?.[1] instanceof Uint8Array) compared += entry.size!;
         }
       } catch (error) {
-        if (entry.directory) this.#places.set(id, { ...place, identity: undefined, names: new Set() });
+        if (entry.directory) this.#places.set(id, { ...place, identity: undefined, empty: false, names: new Set() });
         failed.push([id, textOf(error)]);
       }
       if (compared > TURN) {
@@ -159,8 +169,8 @@ class Receiver {
   /** Finds out whether a file is wanted, and what of it. */
   async #compare(place: Place, id: number, entry: Entry): Promise<Want | undefined> {
     const { name, mode, time } = entry, size = entry.size!;
-    const files = this.#files, path = `${place.path}/${name}`;
-    const info = files.look(path);
+    const path = `${place.path}/${name}`;
+    const info = place.empty ? undefined : this.#files.look(path);
     await this.#disk.replace(path, info);
     if (info?.kind === "file") {
       if (info.size === size && sameTime(info.time, time)) {
@@ -186,20 +196,49 @@ class Receiver {
   }
 
   #small(list: readonly Small[]): void {
+    if (this.#arrival) refuse("small files in the middle of a large one");
     if (!isList(list, RSYNC.batchFiles)) refuse("too many files at once");
+    let size = 0;
+    const files = list.map((item): Batch["files"][number] => {
+      const [id, mode, time, length] = (isList(item, 4) ? item : []) as Partial<Small>;
+      const fits = isDress(mode, time) && (length === null || isCount(length, RSYNC.small));
+      if (!fits) refuse("a file that is none");
+      const wanted = this.#takeWanted(id);
+      this.#forget(id!);
+      size += length ?? 0;
+      return [id!, wanted, mode!, time!, length!];
+    });
+    if (size > RSYNC.batch + RSYNC.small) refuse("too much at once");
+    this.#batch = { files, content: new Uint8Array(size), filled: 0 };
+    if (size === 0) this.#write(this.#batch);
+  }
+
+  /** Bytes of small files, or of a large one. */
+  async #bytes(bytes: Uint8Array): Promise<void> {
+    const batch = this.#batch;
+    if (!batch) {
+      if (!this.#arrival) refuse("content of no file");
+      return await this.#arrive((it) => it.data(bytes));
+    }
+    const { content, filled } = batch;
+    if (filled + bytes.length > content.length) refuse("more content than was announced");
+    if (bytes.length === content.length) batch.content = bytes;
+    else content.set(bytes, filled);
+    batch.filled += bytes.length;
+    if (batch.filled === content.length) this.#write(batch);
+  }
+
+  /** Writes small files, all of which are here. */
+  #write({ files, content }: Batch): void {
+    this.#batch = undefined;
     const checked = new Set<Place>();
     this.#disk.forget();
-    for (const item of list) {
-      if (!isList(item, 4)) refuse("a file that is none");
-      const [id, mode, time, content] = item as Small;
-      const { place, entry } = this.#takeWanted(id);
-      if (!isDress(mode, time) || !(content === null || content instanceof Uint8Array)) refuse("a file that is none");
-      this.#older.get(id)?.close();
-      this.#older.delete(id);
+    let at = 0;
+    for (const [id, { place, entry }, mode, time, size] of files) {
       try {
         if (!checked.has(place)) this.#disk.check(place);
         checked.add(place);
-        if (content !== null) this.#disk.write(place, entry.name, mode, time, content);
+        if (size !== null) this.#disk.write(place, entry.name, mode, time, content.subarray(at, at + size));
         else if (!this.#disk.dress(`${place.path}/${entry.name}`, mode, time)) {
           throw new Error("Its time and permissions cannot be set");
         }
@@ -207,7 +246,14 @@ class Receiver {
       } catch (error) {
         this.#failed.push([id, textOf(error)]);
       }
+      at += size ?? 0;
     }
+  }
+
+  /** An older version of a file is of no more use. */
+  #forget(id: number): void {
+    this.#older.get(id)?.close();
+    this.#older.delete(id);
   }
 
   async #sign(id: number): Promise<void> {
@@ -224,8 +270,7 @@ class Receiver {
       for await (const sums of older.sums(this.#files, size)) await this.#emit({ sums: id, ...sums });
     } catch {
       // Then everything is to be sent.
-      this.#older.get(id)?.close();
-      this.#older.delete(id);
+      this.#forget(id);
       const nothing = new Uint8Array(0);
       await this.#emit({ sums: id, weak: nothing, strong: nothing, last: true, none: true });
     }
@@ -246,11 +291,6 @@ class Receiver {
       older?.close();
       this.#failed.push([id, textOf(error)]);
     }
-  }
-
-  async #data(bytes: Uint8Array): Promise<void> {
-    if (!this.#arrival || !(bytes instanceof Uint8Array)) refuse("content of no file");
-    await this.#arrive((it) => it.data(bytes));
   }
 
   async #copy(first: number, count: number): Promise<void> {
@@ -275,8 +315,7 @@ class Receiver {
     if (this.#arrival?.id !== id) {
       // It was wanted, but cannot be had.
       this.#takeWanted(id);
-      this.#older.get(id)?.close();
-      this.#older.delete(id);
+      this.#forget(id);
       return;
     }
     if (error !== undefined) {
@@ -290,7 +329,7 @@ class Receiver {
 
   /** Everything came: directories get their times, which writing into them has changed. */
   async #end(): Promise<void> {
-    if (this.#arrival || this.#wanted.size > 0) refuse("the end before everything came");
+    if (this.#arrival || this.#batch || this.#wanted.size > 0) refuse("the end before everything came");
     const failed: Failure[] = [];
     for (const [id, place] of [...this.#places].reverse()) {
       if (place.identity === undefined) continue;

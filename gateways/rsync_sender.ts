@@ -38,12 +38,22 @@ interface Flow {
 
 const NOTHING = new Uint8Array(0);
 
+/** How much small files are read to at a time. */
+const PAGE = 2 * (RSYNC.small + RSYNC.batch);
+
 /** Sends a tree. */
 export class Sender {
   readonly #files: TreeFiles;
   readonly #root: string;
   readonly #targets: readonly Target[];
   readonly #progress: () => void;
+  /** Where small files are read to, one behind the other, and how much of that is used. */
+  #page: Uint8Array<ArrayBuffer> = NOTHING;
+  #used = 0;
+  /** What large files are read to: the one, while the other is sent. */
+  readonly #buffers: Uint8Array<ArrayBuffer>[] = [NOTHING, NOTHING];
+  /** Resolve when what was in them has left. */
+  readonly #left: Promise<unknown>[] = [];
   /** What was listed so far. */
   listed = 0;
   bytes = 0;
@@ -120,7 +130,7 @@ export class Sender {
     let file: OpenFile | undefined;
     try {
       file = this.#files.open(path);
-      const content = entry.size! <= RSYNC.small ? readSmall(file, entry) : undefined;
+      const content = entry.size! <= RSYNC.small ? this.#readSmall(file, entry) : undefined;
       if (content) await this.#small(id, content, entry, takers);
       else await this.#large(id, file, takers);
     } catch (error) {
@@ -136,9 +146,23 @@ export class Sender {
     for (const { target, older } of takers) {
       if (typeof older === "number") await target.forget(id);
       const same = older instanceof Uint8Array && equal(older, digest ??= this.#files.digest(content));
-      const full = target.small([id, mode, time, same ? null : content]);
+      const full = same
+        ? target.small([id, mode, time, null], NOTHING)
+        : target.small([id, mode, time, content.length], content);
       if (full) await full;
     }
+  }
+
+  /** Reads a file that was small when it was listed; undefined if it is not what it was then. */
+  #readSmall(file: OpenFile, { size, time }: Entry): Uint8Array | undefined {
+    // One byte more, to notice where there is one.
+    const most = size! + 1;
+    if (this.#page.length - this.#used < most) this.#page = new Uint8Array(PAGE), this.#used = 0;
+    const at = this.#used;
+    const read = file.readNow(this.#page, at, most), now = file.info();
+    if (read !== size || now.size !== size || now.time !== time) return undefined;
+    this.#used += read;
+    return this.#page.subarray(at, at + read);
   }
 
   async #large(id: number, file: OpenFile, takers: readonly Taker[]): Promise<void> {
@@ -149,7 +173,7 @@ export class Sender {
     const flows = await Promise.all(takers.map(async ({ target, older }): Promise<Flow> => {
       await target.flush();
       const sums = typeof older === "number" ? await target.sums(id) : undefined;
-      if (sums) chunk = Math.max(chunk, sums.block);
+      if (sums) chunk = Math.max(chunk, 2 * sums.block);
       await target.write({ open: id, size, mode, time });
       return {
         target,
@@ -157,28 +181,33 @@ export class Sender {
         failed: undefined,
       };
     }));
-    const send = (bytes?: Uint8Array): Promise<unknown> =>
-      Promise.all(flows.map(async (flow) => {
+    let turn = 0, error: Error | undefined, at = 0;
+    const send = async (bytes?: Uint8Array): Promise<void> => {
+      const now = turn;
+      await Promise.all(flows.map(async (flow) => {
         if (!flow.failed) await this.#flow(id, flow, bytes).catch((error) => flow.failed = error);
       }));
-    const piece = (at: number): Promise<Uint8Array> => {
-      const bytes = new Uint8Array(Math.min(chunk, size - at));
-      return file.read(bytes, at).then((count) => bytes.subarray(0, count));
+      this.#left[now] = Promise.all(flows.map(({ target }) => target.passed(target.mark)));
     };
-    let error: Error | undefined, at = 0;
+    const piece = async (at: number): Promise<Uint8Array> => {
+      const now = turn ^= 1;
+      await this.#left[now];
+      if (this.#buffers[now]!.length < chunk) this.#buffers[now] = new Uint8Array(chunk);
+      const bytes = this.#buffers[now]!.subarray(0, Math.min(chunk, size - at));
+      return bytes.subarray(0, await file.read(bytes, at));
+    };
     try {
-      let next = piece(0);
-      while (at < size && flows.some(({ target }) => !target.lost)) {
-        const bytes = await next;
-        if (bytes.length === 0) break;
+      let bytes = await piece(0);
+      while (bytes.length > 0 && flows.some(({ target }) => !target.lost)) {
         at += bytes.length;
         // The next piece is read while this one is sent.
-        next = at < size ? piece(at) : next;
+        const sent = send(bytes);
+        const next = at < size ? piece(at) : Promise.resolve(NOTHING);
         next.catch(() => {});
-        await send(bytes);
+        await sent;
+        bytes = await next;
         this.#progress();
       }
-      await next.catch(() => {});
       checkUnchanged(file, before, at);
       await send();
     } catch (cause) {
@@ -194,12 +223,9 @@ export class Sender {
   /** Sends the next bytes of a file to one target; without bytes what its end tells. */
   async #flow(id: number, { target, matcher }: Flow, bytes: Uint8Array | undefined): Promise<void> {
     const say = async (steps: readonly Step[]): Promise<void> => {
-      for (const step of steps) {
-        if ("data" in step) target.sent += step.data.length;
-        await target.write(step);
-      }
+      for (const step of steps) await ("data" in step ? target.data(step.data) : target.write(step));
     };
-    if (!matcher) return await say(bytes ? [{ data: bytes }] : []);
+    if (!matcher) return await (bytes && target.data(bytes));
     if (bytes) await say(matcher.push(bytes));
     while (!target.lost && (matcher.stalled || !bytes && !matcher.ready)) {
       await target.more(id);
@@ -207,14 +233,6 @@ export class Sender {
     }
     if (!bytes) await say(matcher.end());
   }
-}
-
-/** Reads a file that was small when it was listed; undefined if it is not what it was then. */
-function readSmall(file: OpenFile, { size, time }: Entry): Uint8Array | undefined {
-  // One byte more, to notice where there is one.
-  const bytes = new Uint8Array(size! + 1);
-  const read = file.readNow(bytes), now = file.info();
-  return read === size && now.size === size && now.time === time ? bytes.subarray(0, read) : undefined;
 }
 
 /** @throws {Error} If a file is not what it was, or not all of it was read. */

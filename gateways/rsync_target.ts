@@ -9,6 +9,7 @@ import type { Connection } from "../mod.ts";
 import { BlockSums } from "./rsync_blocks.ts";
 import type { Answer, Failure, List, Message, ReceiveInit, Small, Want } from "./rsync_messages.ts";
 import { blockSize, isCount, isList, refuse, RSYNC } from "./rsync_messages.ts";
+import { Outlet } from "./rsync_outlet.ts";
 import type { receiveTree } from "./rsync_receiver.ts";
 
 /** What a target is and what is told of it. */
@@ -50,7 +51,7 @@ const said = (text: unknown): string => String(text).slice(0, 1000);
 /** One target. */
 export class Target {
   readonly #init: TargetInit;
-  readonly #writer: WritableStreamDefaultWriter<Message>;
+  readonly #outlet: Outlet<Message> = new Outlet();
   readonly #portions = new Map<number, { resolve(wants: Wants): void; readonly count: number }>();
   /** Checksums that come, or came ahead of their turn. */
   readonly #sums = new Map<number, Coming>();
@@ -61,6 +62,8 @@ export class Target {
   readonly #ended: Promise<void>;
   #small: Small[] = [];
   #smallBytes = 0;
+  /** Their contents; those that stand one behind the other in one buffer are one. */
+  #contents: Uint8Array[] = [];
   #over = false;
   /** Why it is lost. */
   lost: Error | undefined;
@@ -74,13 +77,10 @@ export class Target {
 
   constructor(init: TargetInit) {
     this.#init = init;
-    const { readable, writable } = new TransformStream<Message, Message>();
-    this.#writer = writable.getWriter();
-    this.#writer.closed.catch(() => {});
     const { connection, signal, destination, receive } = init;
     type Far = { receiveTree: typeof receiveTree };
     const far = (signal ? connection.with({ signal }) : connection).import<Far>("@x/across/rsync");
-    const stream = far.receiveTree(destination, receive, readable);
+    const stream = far.receiveTree(destination, receive, this.#outlet);
     this.#ended = this.#listen(stream).catch((error) => this.lose(error));
   }
 
@@ -88,7 +88,7 @@ export class Target {
   lose(error: unknown): void {
     if (this.lost || this.#over) return;
     this.lost = error instanceof Error ? error : new Error(String(error));
-    this.#writer.abort(this.lost).catch(() => {});
+    this.#outlet.end(this.lost);
     for (const { resolve } of this.#portions.values()) resolve(NOTHING);
     for (const { more } of this.#sums.values()) more?.();
     this.#portions.clear();
@@ -96,18 +96,28 @@ export class Target {
     this.#names.clear();
     this.#unasked.length = 0;
     this.#small = [];
+    this.#contents = [];
   }
 
-  /** Sends something, when there is room. Never rejects. */
-  async write(message: Message): Promise<void> {
-    if (this.lost) return;
-    try {
-      await this.#writer.ready;
-      // What is written is taken when the next one has room: that is what is waited for then.
-      this.#writer.write(message).catch((error) => this.lose(error));
-    } catch (error) {
-      this.lose(error);
-    }
+  /** Sends something. Returns what has to be waited for, if anything has. Never rejects. */
+  write(message: Message): Promise<void> | undefined {
+    return message instanceof Uint8Array ? this.#outlet.bytes(message) : this.#outlet.add(message);
+  }
+
+  /** Sends content of the file that was opened; it must not be changed before it has {@linkcode passed}. */
+  data(bytes: Uint8Array): Promise<void> | undefined {
+    this.sent += bytes.length;
+    return this.write(bytes);
+  }
+
+  /** How far it was told by now. */
+  get mark(): number {
+    return this.#outlet.mark;
+  }
+
+  /** Resolves when everything before a mark has left. Never rejects. */
+  passed(mark: number): Promise<void> | undefined {
+    return this.#outlet.passed(mark);
   }
 
   /** Sends a portion of a list, when there is room. Its wants come later. */
@@ -166,23 +176,30 @@ export class Target {
     this.#ask();
   }
 
-  /** Sends a small file, together with others. Gives what has to be waited for, if anything has. */
-  small(file: Small): Promise<void> | undefined {
+  /** Sends a small file, together with others. Gives what has to be waited for, if anything has. The content must not be changed any more. */
+  small(file: Small, content: Uint8Array): Promise<void> | undefined {
     if (this.lost) return;
-    const size = file[3]?.length ?? 0;
+    const size = file[3] ?? 0;
     this.#small.push(file);
     this.#smallBytes += size;
     this.sent += size;
+    const before = this.#contents.at(-1);
+    if (before?.buffer === content.buffer && before.byteOffset + before.length === content.byteOffset) {
+      this.#contents.splice(-1, 1, new Uint8Array(content.buffer, before.byteOffset, before.length + size));
+    } else if (size > 0) this.#contents.push(content);
     return this.#small.length >= RSYNC.batchFiles || this.#smallBytes >= RSYNC.batch ? this.flush() : undefined;
   }
 
   /** Sends the small files that wait for others. */
-  async flush(): Promise<void> {
+  flush(): Promise<void> | undefined {
     if (this.#small.length === 0) return;
-    const files = this.#small;
+    const files = this.#small, contents = this.#contents;
     this.#small = [];
     this.#smallBytes = 0;
-    await this.write({ files });
+    this.#contents = [];
+    let wait = this.write({ files });
+    for (const bytes of contents) wait = this.write(bytes);
+    return wait;
   }
 
   /** A file that it wants will not come. */
@@ -197,9 +214,8 @@ export class Target {
   /** Everything was sent. Waits until it has arrived. */
   async end(): Promise<void> {
     await this.flush();
-    await this.write({ end: true });
-    await this.#writer.ready.catch(() => {});
-    if (!this.lost) this.#writer.close().catch(() => {});
+    this.write({ end: true });
+    this.#outlet.end();
     await this.#ended;
   }
 

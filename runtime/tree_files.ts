@@ -50,7 +50,7 @@ interface Fs {
   fstatSync(fd: number): Stats;
   ftruncateSync(fd: number, size: number): void;
   futimesSync(fd: number, accessed: number, modified: number): void;
-  lstatSync(path: string): Stats;
+  lstatSync(path: string, options: { throwIfNoEntry: false }): Stats | undefined;
   lutimesSync?(path: string, accessed: number, modified: number): void;
   mkdirSync(path: string, options: { mode?: number; recursive?: boolean }): unknown;
   openSync(path: string, flags: number, mode?: number): number;
@@ -135,7 +135,9 @@ export class TreeFiles {
   /** What is at a path, links not followed; undefined if nothing is. */
   look(path: string): EntryInfo | undefined {
     try {
-      return infoOf(this.#fs.lstatSync(path));
+      // An error costs more than all the rest, where one need not be made.
+      const stats = this.#fs.lstatSync(path, { throwIfNoEntry: false });
+      return stats && infoOf(stats);
     } catch (error) {
       if (isMissing(error)) return undefined;
       throw error;
@@ -264,9 +266,9 @@ export class OpenFile {
     return done;
   }
 
-  /** Reads from the beginning at once, for what is small. Returns how much came. */
-  readNow(buffer: Uint8Array): number {
-    return this.#fs.readSync(this.#fd, buffer, 0, buffer.length, 0);
+  /** Reads from the beginning at once, for what is small, to a place in a buffer. Returns how much came. */
+  readNow(buffer: Uint8Array, at = 0, length: number = buffer.length): number {
+    return this.#fs.readSync(this.#fd, buffer, at, length, 0);
   }
 
   /** Writes all bytes. */

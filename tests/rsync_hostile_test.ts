@@ -17,9 +17,10 @@ const list = (entries: Entry[], more: Partial<List> = {}): List => ({
   known: true,
   ...more,
 });
-const small = (id: number, text: string): Message => ({
-  files: [[id, DRESS.mode, DRESS.time, new TextEncoder().encode(text)]],
-});
+const small = (id: number, text: string): Message[] => [
+  { files: [[id, DRESS.mode, DRESS.time, text.length]] },
+  new TextEncoder().encode(text),
+];
 
 /** Says things to a receiver. Returns what it answered and why it left, if it did. */
 async function tell(
@@ -59,6 +60,7 @@ Deno.test(
   inFolder(async (folder) => {
     const file: Entry = { name: "a", size: 300_000, ...DRESS };
     const listed = list([file]);
+    const many = ["p", "q", "r", "s", "t"].map((name) => ({ name, size: 1, ...DRESS }));
     const open: Message = { open: 1, size: 300_000, ...DRESS };
     const cases: readonly (readonly [text: string, ...messages: unknown[]])[] = [
       ["after the end", null],
@@ -74,17 +76,25 @@ Deno.test(
       ["an entry that is none", list([{ ...file, time: NaN }])],
       ["an entry that is none", list([{ ...file, size: -1 }])],
       ["an entry that is none", list([null as never])],
-      ["nobody asked for", small(1, "x")],
-      ["nobody asked for", listed, small(2, "x")],
+      ["nobody asked for", ...small(1, "x")],
+      ["nobody asked for", listed, ...small(2, "x")],
       ["nobody asked for", listed, { open: 2, size: 1, ...DRESS }],
       ["nobody asked for", listed, { close: 5 }],
-      ["nobody asked for", listed, small(1, "x"), small(1, "y")],
-      ["a file that is none", listed, { files: [[1, 0o644, NaN, new Uint8Array(1)]] }],
+      ["nobody asked for", listed, ...small(1, "x"), ...small(1, "y")],
+      ["nobody asked for", listed, { files: [[1, 0o644, 0, 1], [1, 0o644, 0, 1]] }],
+      ["a file that is none", listed, { files: [[1, 0o644, NaN, 1]] }],
       ["a file that is none", listed, { files: [[1, 0o644, 0, "text"]] }],
+      ["a file that is none", listed, { files: [[1, 0o644, 0, -1]] }],
+      ["a file that is none", listed, { files: [[1, 0o644, 0, (128 << 10) + 1]] }],
       ["a file that is none", listed, { files: [7] }],
       ["too many files", listed, { files: Array(129).fill([1, 0, 0, null]) }],
-      ["content of no file", listed, { data: new Uint8Array(1) }],
-      ["content of no file", listed, open, { data: "text" }],
+      ["too much at once", list(many), { files: many.map((_, i) => [i + 1, 0o644, 0, 128 << 10]) }],
+      ["content of no file", listed, new Uint8Array(1)],
+      ["more content than", listed, { files: [[1, 0o644, 0, 2]] }, new Uint8Array(3)],
+      ["in the middle of small", listed, { files: [[1, 0o644, 0, 2]] }, new Uint8Array(1), { end: true }],
+      ["in the middle of small", listed, { files: [[1, 0o644, 0, 2]] }, open],
+      ["in the middle of a large", list([file, { ...file, name: "b" }]), open, ...small(2, "x")],
+      ["left before the end", listed, { files: [[1, 0o644, 0, 2]] }, new Uint8Array(1)],
       ["blocks of no file", listed, { copy: 0, count: 1 }],
       ["blocks of no file", listed, open, { copy: -1, count: 1 }],
       ["in the middle of", listed, open, open],
@@ -119,7 +129,7 @@ Deno.test(
       yield below;
       await Deno.remove(`${destination}/d`);
       await Deno.symlink(outside, `${destination}/d`);
-      yield small(2, "x");
+      yield* small(2, "x");
       yield { end: true };
     }
     const answers: Answer[] = [];
@@ -154,13 +164,14 @@ Deno.test(
         { name: "b", size: 10, ...DRESS },
         { name: "c", size: 10, ...DRESS },
       ]),
-      { files: [[1, 0o6755, 0, new Uint8Array(1)]] },
+      { files: [[1, 0o6755, 0, 1]] },
+      new Uint8Array(1),
       { open: 2, size: 10, ...DRESS },
-      { data: new Uint8Array(11) },
-      { data: new Uint8Array(11) },
+      new Uint8Array(11),
+      new Uint8Array(11),
       { close: 2 },
       { open: 3, size: 10, ...DRESS },
-      { data: new Uint8Array(9) },
+      new Uint8Array(9),
       { close: 3 },
       { end: true },
     ]);
@@ -177,7 +188,7 @@ async function sendToLiar(source: string, lies: readonly unknown[]): Promise<str
   const receive = (
     _destination: string,
     _init: unknown,
-    messages: ReadableStream<Message>,
+    messages: AsyncIterable<Message>,
   ): ReadableStream<unknown> => {
     (async () => {
       for await (const message of messages) heard.push(message);
@@ -188,7 +199,7 @@ async function sendToLiar(source: string, lies: readonly unknown[]): Promise<str
   const rsync = new RSync(source);
   rsync.addTarget({ connection: connection as never }, "/copy");
   const [report] = await rsync.send({ raises: false });
-  const contents = heard.filter((message) => "files" in message || "data" in message);
+  const contents = heard.filter((message) => message instanceof Uint8Array || "files" in message);
   heard = [];
   assertEquals(contents.length, 0, "it was given contents");
   return report!.error?.message ?? "it went well";
