@@ -39,6 +39,9 @@ export const FRAME_HEADER = 4;
 export type MessageReceiver = (bytes: Uint8Array, start: number, end: number, segments: readonly ArrayBuffer[]) => void;
 
 const NO_SEGMENTS: readonly ArrayBuffer[] = [];
+const NOTHING = new Uint8Array(0);
+/** Where small frames are put together that are cut off by the end of a chunk: taken by the inbox that needs it, and left for the next one. */
+let spare: Uint8Array<ArrayBuffer> | undefined;
 /** What a message without segments has in their place if its bytes are the receiver's own, too, and need not be copied. */
 export const OWN_BYTES: readonly ArrayBuffer[] = [];
 /** What comes in one piece may take this much before its bytes are there. Larger ones grow with what really arrives. */
@@ -179,10 +182,8 @@ export class Inbox {
   readonly #limit: number;
   readonly #room: Room;
   readonly #assemblies = new Map<number, Assembly>();
-  /** Where small ones of those are put together that are in `#cut`. */
-  readonly #pending = new Uint8Array(LIMITS.inlineBytes);
   /** A frame that was cut off by the end of a chunk: all of it, or of a part only what is before the bytes of its message. */
-  #cut = this.#pending;
+  #cut: Uint8Array<ArrayBuffer> = NOTHING;
   #filled = 0;
   /** The part that we are in the middle of: its message and number, whether it is the last, and how many bytes of it are still to come. */
   #assembly: Assembly | undefined;
@@ -226,8 +227,11 @@ export class Inbox {
 
   /** Keeps the beginning of something that will have so many bytes. */
   #keep(bytes: Uint8Array, size: number): void {
-    this.#cut = size > this.#pending.length ? new Uint8Array(size) : this.#pending;
-    this.#cut.set(bytes);
+    const small = size <= LIMITS.inlineBytes;
+    const cut = small ? spare ?? new Uint8Array(LIMITS.inlineBytes) : new Uint8Array(size);
+    if (small) spare = undefined;
+    cut.set(bytes);
+    this.#cut = cut;
     this.#filled = bytes.length;
   }
 
@@ -240,11 +244,16 @@ export class Inbox {
     const filled = this.#filled += taken;
     if (filled === wanted) {
       const size = this.#needed(cut, 0, filled);
-      if (size > filled) this.#keep(cut.subarray(0, filled), size);
-      else {
-        this.#cut = this.#pending;
+      if (size > cut.length) {
+        this.#keep(cut, size);
+        this.#filled = filled;
+        spare = cut;
+      } else if (size === filled) {
+        const small = cut.length === LIMITS.inlineBytes;
+        this.#cut = NOTHING;
         this.#filled = 0;
-        this.#frame(cut, 0, filled, cut === this.#pending ? NO_SEGMENTS : OWN_BYTES);
+        this.#frame(cut, 0, filled, small ? NO_SEGMENTS : OWN_BYTES);
+        if (small) spare = cut;
       }
     }
     return at + taken;

@@ -26,6 +26,13 @@ const PIPE = 1 << 16;
 /** How much of large messages one write carries. */
 const FRAGMENTS_PER_WRITE = 2;
 
+/** What a writer has that nothing is written to: an idle connection holds no buffer. */
+const NO_BUFFER = new Uint8Array(0);
+/** Buffers that no connection needs now, for whichever writes next. */
+const spares: Uint8Array<ArrayBuffer>[] = [];
+/** How many of them are kept. */
+const SPARES = 4;
+
 /** A message that leaves in parts. */
 export interface LargeMessage {
   /** Place in the order in which messages were issued. */
@@ -126,12 +133,11 @@ function header(writer: Writer, start: number, kind: number): void {
 /** Collects messages and gives them away as bytes to write. */
 export class Outbox {
   /** Where messages are encoded. Its buffer changes with every {@linkcode take}. */
-  readonly writer: Writer = new Writer(BUFFER_SIZE);
+  readonly writer: Writer = new Writer(0);
   /** Bytes that one message may have. */
   limit: number;
   #large: Departing[] = [];
   #turn = 0;
-  #spare: Uint8Array<ArrayBuffer> | undefined;
   /** Number of the newest message that leaves, or left, in parts. */
   newest = 0;
   /** Messages committed so far. */
@@ -145,10 +151,17 @@ export class Outbox {
   /** Starts a message, to be encoded with {@linkcode writer}. Returns what `commit` or `rollback` want. */
   begin(): number {
     const writer = this.writer;
+    this.#prepare();
     writer.ensure(64);
     const start = writer.position;
     writer.position = start + FRAME_HEADER;
     return start;
+  }
+
+  /** Sees to it that the writer has a buffer. */
+  #prepare(): void {
+    const writer = this.writer;
+    if (writer.bytes.length === 0) writer.swap(spares.pop() ?? new Uint8Array(BUFFER_SIZE));
   }
 
   /** Forgets the message that was started last. */
@@ -235,16 +248,17 @@ export class Outbox {
    */
   take(more = false): Uint8Array<ArrayBuffer> | undefined {
     const writer = this.writer;
+    if (this.#large.length > 0) this.#prepare();
     for (let i = 0; i < FRAGMENTS_PER_WRITE && this.#large.length > 0; i++) {
       let turn = this.#turn++ % this.#passing();
       if (this.#large[turn]!.waits) turn = 0;
       if (this.#large[turn]!.write(writer)) this.#large.splice(turn, 1);
     }
     if (writer.position === 0) return;
-    const bytes = writer.swap(this.#spare ?? new Uint8Array(BUFFER_SIZE));
-    this.#spare = undefined;
+    const bytes = writer.swap(NO_BUFFER);
     const size = more ? bytes.length - bytes.length % PIPE : 0;
     if (size === 0) return bytes;
+    this.#prepare();
     writer.raw(bytes.subarray(size));
     return bytes.subarray(0, size);
   }
@@ -252,6 +266,6 @@ export class Outbox {
   /** Takes back a buffer that was written. */
   recycle(bytes: Uint8Array<ArrayBuffer>): void {
     const size = bytes.buffer.byteLength;
-    if (size >= BUFFER_SIZE && size <= KEPT_SIZE) this.#spare = new Uint8Array(bytes.buffer);
+    if (size >= BUFFER_SIZE && size <= KEPT_SIZE && spares.length < SPARES) spares.push(new Uint8Array(bytes.buffer));
   }
 }

@@ -69,6 +69,7 @@ function print(what: string, { connections, descriptors, memory }: State): void 
 
 /** Connects, calls and closes; what the server held meanwhile. */
 async function round(port: number, control: Connection): Promise<void> {
+  const before = (await control.root<Api>().state()).memory;
   const start = performance.now();
   const clients = Array.from({ length: COUNT }, () => Connection.fromTcp("127.0.0.1", port));
   await Promise.all(clients.map((conn) => conn.ready()));
@@ -78,7 +79,9 @@ async function round(port: number, control: Connection): Promise<void> {
     for (let n = 0; n < CALLS; n++) if (await root.square(n + i) !== (n + i) ** 2) throw new Error("Wrong answer");
   }));
   const called = performance.now();
-  print("at once", await control.root<Api>().state());
+  const held = await control.root<Api>().state();
+  print("at once", held);
+  console.log(`${((held.memory - before) / COUNT / 1024).toFixed(0)} KiB for each connection`);
   await Promise.all(clients.map((conn) => conn.close()));
   const second = (from: number, to: number): string => `${((to - from) / 1000).toFixed(1)} s`;
   console.log(

@@ -28,7 +28,11 @@ async function serveMany(handler: LocalConnectionHandler, count: number, calls: 
   await server.stop();
 }
 
-const make = () => new LocalConnectionHandler({ secret: SECRET, expose: { square: (n: number) => n * n } });
+const make = () =>
+  new LocalConnectionHandler({
+    secret: SECRET,
+    expose: { square: (n: number) => n * n, echo: (it: Uint8Array) => it },
+  });
 
 Deno.test(
   "1,000 connections at once and 100,000 calls are served by one local server, and leave no descriptor behind",
@@ -57,6 +61,44 @@ Deno.test(
     // What every connection would keep, if it kept one: far more than the noise of a round.
     assert(after - before < 500 * 4_000, `${(after - before) / 500} bytes are left for each connection`);
   }, 240_000),
+);
+
+Deno.test(
+  "connections that are idle hold no buffers, on either side",
+  noLeaks(async () => {
+    await using handler = make();
+    const server = await tcpServer({ handler });
+    const memory = async (): Promise<number> => {
+      for (let i = 0; i < 3; i++) {
+        collectGarbage();
+        await new Promise((resolve) => setTimeout(resolve));
+      }
+      const { heapUsed, external } = Deno.memoryUsage();
+      return heapUsed + external;
+    };
+    const open = async (count: number): Promise<Connection[]> => {
+      const clients = Array.from(
+        { length: count },
+        () => Connection.fromTcp("127.0.0.1", server.port, { secret: SECRET }),
+      );
+      await Promise.all(clients.map(async (conn) => {
+        const api = conn.root<{ square(n: number): number; echo(it: Uint8Array): Uint8Array }>();
+        assertEquals(await api.square(3), 9);
+        // Buffers were needed, small and large.
+        assertEquals((await api.echo(new Uint8Array(100_000))).length, 100_000);
+      }));
+      return clients;
+    };
+    const first = await open(20);
+    const before = await memory();
+    const more = await open(200);
+    const each = (await memory() - before) / 200;
+    // A buffer of a socket alone, on one side, would be 64 KiB.
+    assert(each < 160 * 1024, `both ends of a connection hold ${Math.round(each / 1024)} KiB`);
+    await Promise.all([...first, ...more].map((conn) => conn.close()));
+    await condition(() => handler.connections === 0, "all connections are over");
+    await server.stop();
+  }),
 );
 
 Deno.test(

@@ -15,6 +15,11 @@ import type { Wire } from "./wire.ts";
 
 /** As much as a socket has at once, most of the time. */
 const BUFFER_SIZE = 65536;
+/** What one waits with for the first of it: of a thousand connections most have nothing to say, and calls are smaller than that. */
+const WAITING_SIZE = 4096;
+/** Large buffers that no socket reads into now, and how many of them are kept. */
+const spares: Uint8Array<ArrayBuffer>[] = [];
+const SPARES = 4;
 
 /** What some sockets have beyond that, under the same names in all runtimes. */
 interface Tunable {
@@ -46,10 +51,17 @@ function denoWire(conn: DenoConnLike): Wire {
     if (!--open) close();
   };
   const source = createSource(async (data) => {
-    const buffer = new Uint8Array(BUFFER_SIZE);
+    const small = new Uint8Array(WAITING_SIZE);
+    let buffer = small;
     for (let size; (size = await conn.read(buffer)) !== null;) {
       const wait = data(buffer.subarray(0, size));
       if (wait) await wait;
+      if (size >= WAITING_SIZE) {
+        if (buffer === small) buffer = spares.pop() ?? new Uint8Array(BUFFER_SIZE);
+      } else if (buffer !== small) {
+        if (spares.length < SPARES) spares.push(buffer);
+        buffer = small;
+      }
     }
     half();
   }, close);
