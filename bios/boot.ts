@@ -25,12 +25,14 @@ export interface BootInit {
   readonly output?: number;
   /** The wire itself, in a worker. */
   readonly wire?: Wire;
+  /** Told when the handshake is done; gets what ends the connection with a goodbye. For a server that watches over the process. */
+  greeted?(close: () => Promise<void>): void;
   /** Runs the text of the extension among the names of the kernel. */
   evaluate(text: string): void;
 }
 
 /** Starts the connection, and ends the process with it. */
-export function boot({ payload, input, output, wire: port, evaluate }: BootInit): void {
+export function boot({ payload, input, output, wire: port, greeted, evaluate }: BootInit): void {
   const parent = parentPid();
   const stdio = port ? undefined : stdioWire({ input, output });
   let peerTimeout: number | undefined;
@@ -49,6 +51,7 @@ export function boot({ payload, input, output, wire: port, evaluate }: BootInit)
     options: { timeout: 60_000, acceptExportedModules: true, maxMessageSize: LIMITS.messageSize },
     acceptCalls: true,
     ...(stdio ? { leave: () => exit(0) } : {}),
+    greeted: () => greeted?.(() => session.close()),
     // Whoever sent us the kernel speaks as we do: its superblock is passed over.
     opening: {
       noise: "",

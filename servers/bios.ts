@@ -9,6 +9,7 @@ import type { OptionsInit } from "../mod.ts";
 import { Options } from "../mod.ts";
 import { wires } from "../wires.ts";
 import { ConnectionHandler, serveWith } from "./handler.ts";
+import { serveWithBios } from "./given.ts";
 import { Pump } from "./pump.ts";
 
 /**
@@ -42,9 +43,9 @@ export class BiosConnectionHandler extends ConnectionHandler {
     const checked = options instanceof Options ? options : new Options(options);
     super(checked);
     const { timeout } = checked;
-    serveWith(this, (wire) => {
+    serveWith(this, (wire, socket) => {
       const start = () => Promise.resolve(wires().command(biosCommand(), { stderr: "inherit" }));
-      return new Pump(wire, { boots: true, timeout, start });
+      return new Pump(wire, { boots: true, timeout, start, socket, give: (given) => serveWithBios(given, timeout) });
     });
   }
 }

@@ -27,8 +27,11 @@ export interface Served {
   cancel(): void;
 }
 
-/** Says how a handler begins to serve a client, which may have to prove itself yet. */
-export let serveWith: (handler: ConnectionHandler, begin: (wire: Wire) => Served) => void;
+/** Begins to serve a client, which may have to prove itself yet, over what is behind a socket. */
+export type Begin = (wire: Wire, socket: SocketLike) => Served;
+
+/** Says how a handler begins. */
+export let serveWith: (handler: ConnectionHandler, begin: Begin) => void;
 
 /**
  * Serves connections that somebody accepts: {@linkcode runTcp}, {@linkcode runUnix}, or a loop of your own.
@@ -56,7 +59,7 @@ export abstract class ConnectionHandler implements AsyncDisposable {
   readonly #open = new Set<Served>();
   #over: string | undefined;
   #closing: Promise<void> | undefined;
-  #begin: (wire: Wire) => Served = () => {
+  #begin: Begin = () => {
     throw new TypeError("Cannot handle a socket as this handler does not say how: override handleSocket()");
   };
 
@@ -100,7 +103,7 @@ export abstract class ConnectionHandler implements AsyncDisposable {
     }
     const secret = init.secret ?? this.#secret;
     const wire = wires().socket(socket);
-    const served = this.#begin(secret === undefined ? wire : wires().guarded(wire, secret, this.timeout));
+    const served = this.#begin(secret === undefined ? wire : wires().guarded(wire, secret, this.timeout), socket);
     this.#open.add(served);
     served.closed.then(() => this.#open.delete(served));
   }

@@ -6,12 +6,14 @@
 
 import type { OptionsInit, SocketLike } from "../mod.ts";
 import { biosCommand, Connection, Options } from "../mod.ts";
+import type { GivenSocket } from "../runtime/give.ts";
 import { listenUnix } from "../runtime/listen.ts";
 import { privateFolder, SocketFile } from "../runtime/socket_files.ts";
 import { deferred, ignore } from "../runtime/waiting.ts";
 import type { Wire } from "../transports/wire.ts";
 import { wires } from "../wires.ts";
 import { ConnectionHandler, serveWith } from "./handler.ts";
+import { serveWithAcross } from "./given.ts";
 import { Pump } from "./pump.ts";
 
 /** What the child runs: it takes the client for its own. */
@@ -101,6 +103,8 @@ export class ProcessConnectionHandler extends ConnectionHandler {
     const { timeout, acceptExportedModules, acceptCalls = true, maxMessageSize, expose } = checked;
     if (expose) throw new TypeError("Cannot expose an object in other processes: pass it to a LocalConnectionHandler");
     const own = { timeout, acceptExportedModules, acceptCalls, maxMessageSize };
-    serveWith(this, (wire) => new Pump(wire, { boots: false, timeout, start: (signal) => startChild(own, signal) }));
+    const start = (signal: AbortSignal) => startChild(own, signal);
+    const give = (given: GivenSocket, head: Uint8Array) => serveWithAcross(given, head, own);
+    serveWith(this, (wire, socket) => new Pump(wire, { boots: false, timeout, start, socket, give }));
   }
 }

@@ -1,11 +1,16 @@
 /**
  * Passing bytes between a client and the child process that serves it. The child is started once the client has shown that it speaks our protocol, and
- * ends with the connection, or when it does not end by itself.
+ * ends with the connection, or when it does not end by itself. Where the child can have the client's socket, nothing is passed from then on: that is
+ * the business of `given.ts`.
  *
  * @module
  */
 
+import type { SocketLike } from "../mod.ts";
+import type { GivenSocket } from "../runtime/give.ts";
+import { giveSocket } from "../runtime/give.ts";
 import { ignore, within } from "../runtime/waiting.ts";
+import { SUPERBLOCK_SIZE } from "../protocol/superblock.ts";
 import type { Wire } from "../transports/wire.ts";
 import { ClientStream, GOODBYE_FRAME } from "./client_stream.ts";
 import type { Served } from "./handler.ts";
@@ -19,6 +24,15 @@ export interface PumpInit {
   readonly timeout: number;
   /** Starts the child and gives a wire to it, which kills it when it is aborted, as the signal does before. Called once at most. */
   start(signal: AbortSignal): Promise<Wire>;
+  /** The client's socket. */
+  readonly socket: SocketLike;
+  /**
+   * Serves the client with a child that has its socket, where that is possible. Called once at most, and instead of `start`.
+   *
+   * @param socket The socket.
+   * @param head What was read of it already.
+   */
+  give(socket: GivenSocket, head: Uint8Array): Served;
 }
 
 /** One direction: writes one chunk after the other, whoever hands them in. */
@@ -64,6 +78,8 @@ export class Pump implements Served {
   readonly #toClient: Direction;
   #child: Promise<Wire> | undefined;
   #toChild: Direction | undefined;
+  /** The child, where it has the socket. */
+  #given: Served | undefined;
   /** What came before the child was started. */
   #head = new Uint8Array(0);
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -84,9 +100,9 @@ export class Pump implements Served {
       end: (error) => this.#clientEnded(error),
     });
     this.#patience(() => this.cancel());
-    this.closed = client.closed.then(() => this.#child?.then((child) => child.closed, ignore)).then(() =>
-      clearTimeout(this.#timer)
-    );
+    this.closed = client.closed
+      .then(() => this.#given?.closed ?? this.#child?.then((child) => child.closed, ignore))
+      .then(() => clearTimeout(this.#timer));
   }
 
   #patience(then: () => void): void {
@@ -111,6 +127,7 @@ export class Pump implements Served {
       joined.set(chunk, this.#head.length);
       this.#head = joined;
       if (!this.#stream.opened) return;
+      if (!this.#closing && this.#give(joined)) return;
       chunk = joined;
       this.#start();
     }
@@ -118,6 +135,22 @@ export class Pump implements Served {
     const wait = this.#toChild!.write(chunk);
     if (this.#closing && this.#stream.between) this.#sayGoodbye();
     return wait;
+  }
+
+  /** Lets a child have the socket. A client that has said more than one says before the greeting had better be looked after. */
+  #give(head: Uint8Array): boolean {
+    const { boots, socket, give } = this.#init;
+    const given = boots && head.length > SUPERBLOCK_SIZE ? undefined : giveSocket(socket);
+    if (!given) return false;
+    clearTimeout(this.#timer);
+    const client = this.#client;
+    try {
+      this.#given = give(given, head);
+      this.#given.closed.then(() => client.abort());
+    } catch (error) {
+      client.abort(error);
+    }
+    return true;
   }
 
   #start(): void {
@@ -138,6 +171,7 @@ export class Pump implements Served {
   }
 
   #clientEnded(error?: unknown): void {
+    if (this.#given) return;
     if (error !== undefined) this.#client.abort(error);
     if (!this.#child) return void this.#client.end();
     void this.#toChild!.end();
@@ -153,6 +187,7 @@ export class Pump implements Served {
 
   async close(): Promise<void> {
     this.#closing = true;
+    if (this.#given) return await this.#given.close();
     if (!this.#child) return this.cancel();
     if (this.#stream.between) this.#sayGoodbye();
     if (!await within(patienceOf(this.#init.timeout), this.closed)) this.cancel();
@@ -161,6 +196,7 @@ export class Pump implements Served {
   cancel(): void {
     this.#cancelled.abort();
     clearTimeout(this.#timer);
+    this.#given?.cancel();
     this.#client.abort();
     this.#child?.then((child) => child.abort(), ignore);
   }

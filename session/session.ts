@@ -195,6 +195,7 @@ export class Session {
     const { timeout, modules, limit, runtime, version, debug: level } = this.#hello = readHello(value);
     this.link.limitTo(limit);
     if (this.init.extend && level) setDebugLevel(level);
+    this.init.greeted?.();
     debug(1, () => `connected to ${peerName(this.#hello)}, ${runtime} ${version}`);
     // Not before the first answers have left, nor before an extension that is to come: threads, and in Deno the first timer, cost the main thread milliseconds.
     this.#parts.answered().then(() => {

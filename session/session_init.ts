@@ -21,6 +21,8 @@ export interface SessionInit {
   readonly options: SessionOptions;
   /** Whether the peer may start things here. */
   readonly acceptCalls: boolean;
+  /** Called as soon as the peer's hello was read. */
+  readonly greeted?: () => void;
   /** What finds out how the peer's stream opens. */
   readonly opening: Pick<Opening, "feed" | "noise">;
   /** The public connection; absent where that is made only when somebody asks for it. */
