@@ -39,9 +39,8 @@ export const FRAME_HEADER = 4;
 export type MessageReceiver = (bytes: Uint8Array, start: number, end: number, segments: readonly ArrayBuffer[]) => void;
 
 const NO_SEGMENTS: readonly ArrayBuffer[] = [];
-const NOTHING = new Uint8Array(0);
-/** Where small frames are put together that are cut off by the end of a chunk: taken by the inbox that needs it, and left for the next one. */
-let spare: Uint8Array<ArrayBuffer> | undefined;
+/** What is in place of a buffer while nothing is in it: idle connections hold none. */
+export const NO_BYTES: Uint8Array<ArrayBuffer> = new Uint8Array(0);
 /** What a message without segments has in their place if its bytes are the receiver's own, too, and need not be copied. */
 export const OWN_BYTES: readonly ArrayBuffer[] = [];
 /** What comes in one piece may take this much before its bytes are there. Larger ones grow with what really arrives. */
@@ -183,7 +182,7 @@ export class Inbox {
   readonly #room: Room;
   readonly #assemblies = new Map<number, Assembly>();
   /** A frame that was cut off by the end of a chunk: all of it, or of a part only what is before the bytes of its message. */
-  #cut: Uint8Array<ArrayBuffer> = NOTHING;
+  #cut: Uint8Array<ArrayBuffer> = NO_BYTES;
   #filled = 0;
   /** The part that we are in the middle of: its message and number, whether it is the last, and how many bytes of it are still to come. */
   #assembly: Assembly | undefined;
@@ -216,47 +215,36 @@ export class Inbox {
       else if (this.#filled > 0) at = this.#complete(chunk, at);
       else {
         const end = this.#needed(chunk, at, chunk.length);
-        if (end > chunk.length) {
-          return this.#keep(chunk.subarray(at), end - at);
-        }
+        if (end > chunk.length) return this.#keep(chunk.subarray(at), end - at);
         this.#frame(chunk, at, end);
         at = end;
       }
     }
   }
 
-  /** Keeps the beginning of something that will have so many bytes. */
+  /** Keeps the beginning of something that will have so many bytes. An idle connection keeps nothing. */
   #keep(bytes: Uint8Array, size: number): void {
-    const small = size <= LIMITS.inlineBytes;
-    const cut = small ? spare ?? new Uint8Array(LIMITS.inlineBytes) : new Uint8Array(size);
-    if (small) spare = undefined;
-    cut.set(bytes);
-    this.#cut = cut;
+    this.#cut = new Uint8Array(size);
+    this.#cut.set(bytes);
     this.#filled = bytes.length;
   }
 
   /** Completes a frame that began in an earlier chunk, as far as that is possible. */
   #complete(chunk: Uint8Array, at: number): number {
     const cut = this.#cut;
-    const wanted = this.#needed(cut, 0, this.#filled);
-    const taken = Math.min(wanted - this.#filled, chunk.length - at);
-    cut.set(chunk.subarray(at, at + taken), this.#filled);
-    const filled = this.#filled += taken;
-    if (filled === wanted) {
-      const size = this.#needed(cut, 0, filled);
-      if (size > cut.length) {
-        this.#keep(cut, size);
-        this.#filled = filled;
-        spare = cut;
-      } else if (size === filled) {
-        const small = cut.length === LIMITS.inlineBytes;
-        this.#cut = NOTHING;
+    const end = Math.min(chunk.length, at + cut.length - this.#filled);
+    cut.set(chunk.subarray(at, end), this.#filled);
+    this.#filled += end - at;
+    if (this.#filled === cut.length) {
+      const size = this.#needed(cut, 0, cut.length);
+      if (size > cut.length) this.#keep(cut, size);
+      else {
+        this.#cut = NO_BYTES;
         this.#filled = 0;
-        this.#frame(cut, 0, filled, small ? NO_SEGMENTS : OWN_BYTES);
-        if (small) spare = cut;
+        this.#frame(cut, 0, size, OWN_BYTES);
       }
     }
-    return at + taken;
+    return end;
   }
 
   /** Gives bytes to the part that we are in the middle of, without waiting for all of it. */

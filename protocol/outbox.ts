@@ -9,7 +9,7 @@
  * @module
  */
 
-import { FRAME, FRAME_HEADER } from "./frames.ts";
+import { FRAME, FRAME_HEADER, NO_BYTES } from "./frames.ts";
 import { LIMITS } from "./limits.ts";
 import { OperationError } from "./errors.ts";
 import { Writer } from "./writer.ts";
@@ -26,8 +26,6 @@ const PIPE = 1 << 16;
 /** How much of large messages one write carries. */
 const FRAGMENTS_PER_WRITE = 2;
 
-/** What a writer has that nothing is written to: an idle connection holds no buffer. */
-const NO_BUFFER = new Uint8Array(0);
 /** Buffers that no connection needs now, for whichever writes next. */
 const spares: Uint8Array<ArrayBuffer>[] = [];
 /** How many of them are kept. */
@@ -255,7 +253,7 @@ export class Outbox {
       if (this.#large[turn]!.write(writer)) this.#large.splice(turn, 1);
     }
     if (writer.position === 0) return;
-    const bytes = writer.swap(NO_BUFFER);
+    const bytes = writer.swap(NO_BYTES);
     const size = more ? bytes.length - bytes.length % PIPE : 0;
     if (size === 0) return bytes;
     this.#prepare();

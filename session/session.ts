@@ -6,7 +6,7 @@
  */
 
 import { DisconnectError, ProtocolError } from "../protocol/errors.ts";
-import { Inbox } from "../protocol/frames.ts";
+import { Inbox, NO_BYTES } from "../protocol/frames.ts";
 import { MESSAGE } from "../protocol/messages.ts";
 import { superblock } from "../protocol/superblock.ts";
 import type { Deferred } from "../runtime/waiting.ts";
@@ -138,7 +138,7 @@ export class Session {
     try {
       if (this.#opened) return this.#inbox.push(chunk);
       const { opening } = this.init;
-      for (let found = opening.feed(chunk); found; found = opening.feed(new Uint8Array(0))) {
+      for (let found = opening.feed(chunk); found; found = opening.feed(NO_BYTES)) {
         if (found.kind === "superblock") {
           this.#opened = true;
           this.#open();

@@ -112,10 +112,10 @@ Deno.test(
   noLeaks(async () => {
     await using members = pool(2, { worker: true });
     const overlap = async (): Promise<number> => {
-      const scope = globalThis as { open?: number };
-      const open = scope.open = (scope.open ?? 0) + 1;
+      const scope = globalThis as { underWay?: number };
+      const open = scope.underWay = (scope.underWay ?? 0) + 1;
       await new Promise((resolve) => setTimeout(resolve, 1));
-      scope.open--;
+      scope.underWay--;
       return open;
     };
     assertEquals(new Set(await Promise.all(Array.from({ length: 40 }, () => members.run(overlap)))), new Set([1]));
