@@ -90,6 +90,7 @@ async function reasonOfSystem({ protocol, hostname, port }: URL): Promise<string
   );
   const reason = await patiently(connecting.then(() => "", (error: Error) => error.message));
   controller.abort();
+  await connecting.catch(ignore);
   return reason ?? "";
 }
 
