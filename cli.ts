@@ -92,7 +92,8 @@ export async function main(args: readonly string[]): Promise<number> {
     return 0;
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
-    printError(`${alarm("error")}: ${error.message}. Try "across --help"\n`);
+    const command = Object.hasOwn(COMMANDS, args[0] ?? "") ? ` ${args[0]}` : "";
+    printError(`${alarm("error")}: ${error.message}. Try "across${command} --help"\n`);
     return 2;
   }
 }

@@ -50,8 +50,8 @@ Deno.test(
   noLeaks(() =>
     withFolder(async (folder) => {
       const right = join(folder, "right"), wrong = join(folder, "wrong");
-      await Deno.writeTextFile(right, "open sesame\n");
-      await Deno.writeTextFile(wrong, "open barley\n");
+      await Deno.writeTextFile(right, "open sesame\n", { mode: 0o600 });
+      await Deno.writeTextFile(wrong, "open barley\n", { mode: 0o600 });
       await using server = startAcross("serve", "--tcp", "127.0.0.1:0", "--secret-file", right);
       const [, address] = await server.until(/listening on tcp (\S+)\n/);
       assertEquals((await across("exec", "--tcp", address!, "--secret-file", right, "7")).out, "7\n");
@@ -62,6 +62,25 @@ Deno.test(
       }
       server.child.kill("SIGTERM");
       assertCode(await server.ended(), 0);
+    })
+  ),
+);
+
+Deno.test(
+  "--secret-file refuses a file that other users may read",
+  noLeaks(() =>
+    withFolder(async (folder) => {
+      const file = join(folder, "secret");
+      await Deno.writeTextFile(file, "open sesame\n");
+      for (const mode of [0o644, 0o640, 0o604]) {
+        await Deno.chmod(file, mode);
+        for (const args of [["serve", "--tcp", "127.0.0.1:0"], ["exec", "1", "--tcp", "127.0.0.1:1"]]) {
+          const result = await across(...args, "--secret-file", file);
+          assertCode(result, 2);
+          assertStringIncludes(result.err, "Others may read the secret");
+          assert(!result.err.includes("sesame"));
+        }
+      }
     })
   ),
 );
