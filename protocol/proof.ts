@@ -7,6 +7,7 @@
 
 import { ProtocolError } from "./errors.ts";
 import { LIMITS } from "./limits.ts";
+import { PROOF_MAGIC } from "./superblock.ts";
 import { MAJOR, MINOR, VERSION } from "./version.ts";
 
 /** Size of a challenge in bytes. */
@@ -25,7 +26,7 @@ export const SIDE: { readonly either: 0; readonly dials: 1; readonly listens: 2 
 export type Side = typeof SIDE[keyof typeof SIDE];
 
 const text = (it: string): Uint8Array => new TextEncoder().encode(it);
-const MAGIC = Uint8Array.of(0x8b, ...text("acproof"));
+const MAGIC = Uint8Array.from(PROOF_MAGIC);
 /** What sides say that ask for no proof: the first half of a superblock, and a BIOS. */
 const UNPROVED = [Uint8Array.of(0x8b, ...text("across\n")), text("~across1")];
 const LABEL = text("across proof 1: ");

@@ -16,6 +16,9 @@ const MAGIC = [0x8b, 0x61, 0x63, 0x72, 0x6f, 0x73, 0x73, 0x0a]; // <8b> "across"
 const GREETING = Array.from("~across1 ", (char) => char.charCodeAt(0));
 const GREETING_SIZE = 100;
 
+/** What a side begins with that wants a secret proved: <8b> "acproof". See `proof.ts`. */
+export const PROOF_MAGIC: readonly number[] = [0x8b, 0x61, 0x63, 0x70, 0x72, 0x6f, 0x6f, 0x66];
+
 /**
  * The 16 bytes that each side sends before its first frame: magic (8), major and minor version (2 each, little endian), flags (2, zero), and two
  * bytes 0xff. Neither half reads as a number, by which a BIOS that waits for a length knows to skip it.
@@ -80,6 +83,10 @@ export class Opening {
       if (first === MAGIC[0] && this.#startsWith(MAGIC)) {
         if (size - this.#from < SUPERBLOCK_SIZE) return;
         return this.#superblock();
+      }
+      if (first === PROOF_MAGIC[0] && this.#startsWith(PROOF_MAGIC)) {
+        if (size - this.#from < PROOF_MAGIC.length) return;
+        throw new ProtocolError("Cannot go on as the peer asks for a proof: pass the option secret");
       }
       if (first === GREETING[0] && this.#startsWith(GREETING)) {
         const end = this.#bytes.indexOf(GREETING[0]!, this.#from + 1);

@@ -102,11 +102,11 @@ Deno.test("a wrong secret connects neither side, and no error names either one",
   await right.close();
 });
 
-Deno.test("a peer without a secret is refused at once, on either side", async () => {
+Deno.test("a peer without a secret is refused at once, on either side, and told that it takes one", async () => {
   const [there, back] = pipes();
   const left = Connection.fromPipes(back.readable, there.writable, { secret: SECRET });
   const right = Connection.fromPipes(there.readable, back.writable);
-  const theirs = assertRejects(() => right.ready(), Error);
+  const theirs = assertRejects(() => right.ready(), ProtocolError, "pass the option secret");
   await assertRejects(() => left.ready(), ProtocolError, "it neither asks for a proof nor gives one");
   await theirs;
   await left.close();
