@@ -42,6 +42,22 @@ export function appendText(path: string, text: string): void {
   (builtin("node:fs") as { appendFileSync(path: string, text: string): void }).appendFileSync(path, text);
 }
 
+/** Begins a file with a text, unless it has one: of several processes that do so at once, one does. */
+export function beginText(path: string, text: string): void {
+  const fs = deno ?? (builtin("node:fs") as {
+    statSync(path: string): { readonly size: number };
+    writeFileSync(path: string, text: string, init: { flag: string }): void;
+  });
+  try {
+    if ("writeTextFileSync" in fs) fs.writeTextFileSync(path, text, { createNew: true });
+    else fs.writeFileSync(path, text, { flag: "wx" });
+  } catch (error) {
+    const { name, code } = error as { name: string; code?: string };
+    if (name !== "AlreadyExists" && code !== "EEXIST") throw error;
+    if (fs.statSync(path).size === 0) appendText(path, text);
+  }
+}
+
 /** The working directory. */
 export function workingDirectory(): string {
   return deno ? deno.cwd() : (nodeProcess as { cwd?(): string } | undefined)?.cwd?.() ?? "/";

@@ -6,7 +6,7 @@
  */
 
 import { MESSAGE } from "../protocol/messages.ts";
-import { appendText } from "../runtime/files.ts";
+import { appendText, beginText } from "../runtime/files.ts";
 import { atExit, env, idleTimeout, pid, writeStderr } from "../runtime/host.ts";
 import { observeMessages } from "./debug.ts";
 
@@ -47,7 +47,8 @@ class Trace {
 
   constructor(path: string) {
     this.#path = path;
-    this.#write("[\n");
+    // Processes that share a file, one after the other or at once, share the array.
+    this.#write("[\n", beginText);
     this.#add({ ph: "M", name: "process_name", args: { name: `across ${this.#process}` } }, 0);
     atExit(() => this.#flush());
   }
@@ -90,10 +91,10 @@ class Trace {
     if (this.#events.length > 0) this.#write(`${this.#events.splice(0).join(",\n")},\n`);
   }
 
-  #write(text: string): void {
+  #write(text: string, write = appendText): void {
     if (this.#broken) return;
     try {
-      appendText(this.#path, text);
+      write(this.#path, text);
     } catch (error) {
       this.#broken = true; // said once; what is traced must not suffer
       writeStderr(`across: Cannot write the trace: ${error instanceof Error ? error.message : "?"}\n`);

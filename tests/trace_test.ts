@@ -7,7 +7,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
 import { biosCommand, Connection, setDebugLevel } from "../mod.ts";
-import { noLeaks } from "./support/leaks.ts";
+import { condition, noLeaks } from "./support/leaks.ts";
 import { onRemote, printed } from "./support/remote.ts";
 import { runtime, testEachRuntime } from "./support/runtimes.ts";
 import { bundled } from "./support/bundle.ts";
@@ -72,6 +72,47 @@ Deno.test(
   noLeaks(async () => {
     const { path } = await runtime("node", 24);
     checkTrace(await traceOf(path));
+  }),
+);
+
+Deno.test(
+  "processes share a trace, and one that is killed leaves it whole",
+  noLeaks(async () => {
+    const folder = await Deno.makeTempDir();
+    try {
+      const path = join(folder, "trace.json");
+      await Deno.writeTextFile(path, ""); // as mktemp makes it
+      const sources = [
+        `console.log(0); for (;;) await conn.call(() => 1)`,
+        `for (let i = 0; i < 20; i++) await conn.call(() => 1); await conn.close(); console.log(0)`,
+      ];
+      const [killed, other] = sources.map((source) =>
+        new Deno.Command(Deno.execPath(), {
+          args: [
+            "eval",
+            `import { biosCommand, Connection } from ${JSON.stringify(import.meta.resolve("../mod.ts"))};` +
+            `const conn = Connection.fromCommand(biosCommand()); await conn.call(() => 1); ${source}`,
+          ],
+          env: { ACROSS_TRACE: path },
+          stdout: "piped",
+        }).spawn()
+      );
+      const events = (): Promise<TraceEvent[]> =>
+        Deno.readTextFile(path).then((text) => JSON.parse(`${text.replace(/,\s*$/, "")}]`));
+      assertEquals((await other!.output()).code, 0);
+      const pids = [killed!.pid, other!.pid];
+      await condition(async () => {
+        const found = await events().catch(() => []);
+        return pids.every((pid) => found.filter((it) => it.pid === pid).length > 20);
+      }, "both have written");
+      killed!.kill("SIGKILL");
+      await Promise.all([killed!.status, killed!.stdout.cancel()]);
+      for (const pid of pids) {
+        assertEquals((await events()).filter((it) => it.pid === pid && it.name === "process_name").length, 1);
+      }
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
   }),
 );
 
