@@ -11,6 +11,7 @@ import type { SocketLike } from "./runtime/sockets.ts";
 import type { ChildLike } from "./runtime/spawn.ts";
 import type { TlsInit } from "./runtime/tls.ts";
 import { Calls, CallScope } from "./session/calls.ts";
+import { Bounds } from "./session/bounds.ts";
 import { followCalls } from "./session/context.ts";
 import type { Exportable } from "./session/exchange.ts";
 import { Extending } from "./session/extending.ts";
@@ -365,8 +366,8 @@ function open(
 
 /** Opens a connection over a wire. */
 export function openConnection(options: Options, { wire, acceptCalls, steady }: Kind): Connection {
-  return connect((connection) =>
-    new Session({
+  return connect((connection) => {
+    const session: Session = new Session({
       wire,
       acceptCalls,
       hold: new Hold(wire, steady),
@@ -374,9 +375,12 @@ export function openConnection(options: Options, { wire, acceptCalls, steady }: 
       connection,
       opening: new Opening(),
       followCalls,
-      extending: (link) => new Extending(link, options.timeout),
-    })
-  );
+      bounds: new Bounds(options.maxMessageSize),
+      // The end of a process is seen, so what is behind its pipes may be silent as long as it may be busy.
+      extending: (link) => new Extending(link, options.timeout, () => !!wire.describe && session.caller.inFlight > 0),
+    });
+    return session;
+  });
 }
 
 /** The connection for a session that a BIOS began. */

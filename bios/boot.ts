@@ -8,12 +8,15 @@
 import { LIMITS } from "../protocol/limits.ts";
 import { SUPERBLOCK_SIZE } from "../protocol/superblock.ts";
 import { inflate } from "../runtime/deflate.ts";
-import { exit, parentPid, writeStderr } from "../runtime/host.ts";
+import { exit, hostName, parentPid, writeStderr } from "../runtime/host.ts";
 import { extension, isExtended } from "../session/extension.ts";
 import { Session } from "../session/session.ts";
 import { stdioWire } from "../transports/stdio.ts";
 import type { Wire } from "../transports/wire.ts";
 import { setPayload } from "./payload.ts";
+
+/** Milliseconds. */
+const TIMEOUT = 60_000;
 
 /** What stage 1 knows, and what stands around the kernel. */
 export interface BootInit {
@@ -48,7 +51,7 @@ export function boot({ payload, input, output, wire: port, greeted, evaluate }: 
   wire.hold(true); // all the time, as it is the purpose of the process
   const session = new Session({
     wire,
-    options: { timeout: 60_000, acceptExportedModules: true, maxMessageSize: LIMITS.messageSize },
+    options: { timeout: TIMEOUT, acceptExportedModules: true, maxMessageSize: LIMITS.messageSize },
     acceptCalls: true,
     ...(stdio ? { leave: () => exit(0) } : {}),
     greeted: () => greeted?.(() => session.close()),
@@ -61,6 +64,10 @@ export function boot({ payload, input, output, wire: port, greeted, evaluate }: 
         return left ? undefined : { kind: "superblock", rest };
       },
     },
+    // The end of its parent ends its stdin, and that of a worker's program ends the worker: that these are busy, or stopped, is no reason to give up.
+    // Over a network one may block oneself for a minute, or for as long as one says that silence may last.
+    patience: ({ pid, host, timeout }) =>
+      port || pid === parent && (hostName() ?? host) === host ? Infinity : Math.max(TIMEOUT, timeout),
     extend: async (packed) => {
       packed = new Uint8Array(packed); // it was a view of what is read into
       const first = !isExtended();

@@ -213,6 +213,13 @@ export class Outbox {
     header(this.writer, start, FRAME.ABANDON);
   }
 
+  /** Bytes that have not been taken yet; of a large message all count until its last part was. */
+  get waiting(): number {
+    let sum = this.writer.position;
+    for (const { size } of this.#large) sum += size;
+    return sum;
+  }
+
   /** Writes a frame that says only that we are alive. */
   idle(): void {
     header(this.writer, this.begin(), FRAME.IDLE);

@@ -13,6 +13,7 @@ import { Defining } from "./defining.ts";
 import { Exchange } from "./exchange.ts";
 import { Script } from "./execute.ts";
 import { extend } from "./extension.ts";
+import { Heartbeat } from "./heartbeat.ts";
 import { Records } from "./records.ts";
 import { Signals } from "./signals.ts";
 import { Streams } from "./streams.ts";
@@ -29,5 +30,6 @@ extend({
     const script = new Script(source, variables, importer);
     return () => script.run();
   },
+  heartbeat: (init) => new Heartbeat(init),
   watch: startWatchdog,
 });

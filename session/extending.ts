@@ -22,6 +22,9 @@ export class Extending {
   #needed = false;
   #packed: Uint8Array | undefined;
   #answered = false;
+  readonly #busy: () => boolean;
+  /** Whether the peer has nothing but its one thread, as far as we know. */
+  #single = false;
   #over = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** Whether the peer is one that we boot. */
@@ -32,9 +35,11 @@ export class Extending {
   /**
    * @param link Where it is sent.
    * @param timeout The timeout of the connection, in milliseconds.
+   * @param busy Whether the peer may be busy with something that we asked for, and its end would be seen.
    */
-  constructor(link: Link, timeout: number) {
+  constructor(link: Link, timeout: number, busy: () => boolean) {
     this.#link = link;
+    this.#busy = busy;
     this.#patience = Math.min(PATIENCE, timeout / PARTS);
     link.extend = () => {
       const packed = this.#take();
@@ -52,9 +57,14 @@ export class Extending {
     };
   }
 
+  /** Whether the peer may be busy, with nobody who could speak for it meanwhile: then its silence says nothing. */
+  get alone(): boolean {
+    return this.#single && this.#busy();
+  }
+
   /** Our hello is encoded, for a peer that is going to have nothing but the kernel; what waited follows. */
   boot(packed: Uint8Array): void {
-    this.#boots = true;
+    this.#boots = this.#single = true;
     this.#keep(packed);
     if (this.#needed) this.send();
     for (const specifier of this.#pieces) this.#send(provision().piece(specifier)!);
@@ -80,6 +90,16 @@ export class Extending {
     // watchdog of the extension is for.
     this.#link.extending = true;
     this.#after(0);
+  }
+
+  /**
+   * The peer speaks of it.
+   *
+   * @param size What its message holds: nothing if it asks for the extension, something if it has it.
+   */
+  asked(size: number): void {
+    if (size > 0) this.#single = false;
+    else this.send();
   }
 
   /** Sends it now, if it was not sent. */

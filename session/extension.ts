@@ -14,6 +14,7 @@ import type { Caller, CallerContext } from "./caller.ts";
 import type { Defining, DefiningContext } from "./defining.ts";
 import type { Exchange, ExchangeContext } from "./exchange.ts";
 import type { ScriptImporter } from "./execute.ts";
+import type { Heartbeat, HeartbeatInit } from "./heartbeat.ts";
 import type { Records, RecordsContext } from "./records.ts";
 import type { Sides } from "./references.ts";
 import type { SideContext } from "./signals.ts";
@@ -37,6 +38,8 @@ export interface Extension {
   script(source: string, variables: Record<string, unknown>, importer: ScriptImporter): () => unknown;
   /** Numbers for functions and classes of ours. */
   defining(context: DefiningContext): Defining;
+  /** Watches over a connection. */
+  heartbeat(init: HeartbeatInit): Heartbeat;
   /** Watches over the process while the main thread is busy. */
   watch(init: WatchdogInit): void;
 }

@@ -13,15 +13,28 @@ import type { Link } from "./link.ts";
 const TICKS = 4;
 
 /** What happens when time is up. */
-export function timeoutError(message: string): Error {
+function timeoutError(message: string): Error {
   return new DOMException(message, "TimeoutError");
+}
+
+/** What a heartbeat is told. */
+export interface HeartbeatInit {
+  /** Where idle frames go. */
+  readonly link: Link;
+  /** Our timeout in milliseconds. */
+  readonly timeout: number;
+  /** Gets what to end the connection with. */
+  readonly fail: (error: Error) => void;
+  /** Whether the peer may be busy and has nobody who could speak for it. */
+  readonly excused: () => unknown;
 }
 
 /** Watches one connection. */
 export class Heartbeat {
   readonly #link: Link;
-  readonly #timeout: number;
+  #timeout: number;
   readonly #fail: (error: Error) => void;
+  readonly #excused: () => unknown;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #stopped = false;
   /** Ticks in a row without a sign of life. */
@@ -29,15 +42,11 @@ export class Heartbeat {
   /** To be set when anything arrives. */
   received = false;
 
-  /**
-   * @param link Where idle frames go.
-   * @param timeout Our timeout in milliseconds.
-   * @param fail Gets what to end the connection with.
-   */
-  constructor(link: Link, timeout: number, fail: (error: Error) => void) {
+  constructor({ link, timeout, fail, excused }: HeartbeatInit) {
     this.#link = link;
     this.#timeout = timeout;
     this.#fail = fail;
+    this.#excused = excused;
   }
 
   /** Gives the peer our timeout for its hello. */
@@ -54,9 +63,11 @@ export class Heartbeat {
    * The handshake is done.
    *
    * @param peerTimeout The peer's timeout in milliseconds.
+   * @param timeout Ours from now on.
    * @param booted Whether this process was just started, and has better things to do first than to load timers.
    */
-  start(peerTimeout: number, booted: boolean): void {
+  start(peerTimeout: number, timeout: number = this.#timeout, booted = false): void {
+    this.#timeout = timeout;
     const period = Math.max(1, Math.min(this.#timeout, peerTimeout) / TICKS);
     const start = () => {
       if (this.#stopped) return;
@@ -71,14 +82,14 @@ export class Heartbeat {
     this.#after(period, () => {
       const now = performance.now();
       // Having been stopped or busy ourselves, we cannot tell how long the peer was silent: what it sent meanwhile is read first.
-      const overslept = now - due > period;
+      const unsure = now - due > period || this.#excused();
       const link = this.#link;
-      if (this.received || overslept) this.#quiet = 0;
+      if (this.received || unsure) this.#quiet = 0;
       else if (++this.#quiet * period >= this.#timeout) {
         return this.#fail(timeoutError(`The peer was silent for ${this.#timeout} ms`));
       }
       this.received = false;
-      if (!overslept && link.writingSince > 0 && now - link.writingSince > this.#timeout) {
+      if (!unsure && link.writingSince > 0 && now - link.writingSince > this.#timeout) {
         return this.#fail(timeoutError(`The peer took no data for ${this.#timeout} ms`));
       }
       if (!link.active && !link.writing) link.idle();

@@ -25,6 +25,10 @@ const REPLYING_TURNS = 12;
 /** What waits to be written when streams begin to wait: a small message is to wait for no more than that. */
 const ROOM = 256 * 1024;
 
+function release(waiting: (() => void)[]): void {
+  if (waiting.length > 0) { for (const resolve of waiting.splice(0)) resolve(); }
+}
+
 /** What parts of a session need to send messages. */
 export class Link {
   readonly #wire: Wire;
@@ -42,6 +46,8 @@ export class Link {
   #writing = false;
   #encoding = false;
   #idle: (() => void)[] = [];
+  /** Wait for the next write, or that there is none. */
+  #leaving: (() => void)[] = [];
   /** Wait for room. */
   #crowd: (() => void)[] = [];
   /** Whether frames may leave: after the peer's superblock was seen. */
@@ -259,12 +265,15 @@ export class Link {
     for (let bytes = this.#take(); bytes; bytes = this.#take()) {
       if (this.#late.length > 0) this.#sendLate();
       const more = this.#crowd.length > 0;
-      if (more) { for (const resolve of this.#crowd.splice(0)) resolve(); }
-      if (!this.write(bytes)) return;
+      if (more) release(this.#crowd);
+      const done = this.write(bytes);
+      release(this.#leaving);
+      if (!done) return;
       if (more) return this.schedule();
       this.beforeFlush();
     }
-    for (const resolve of this.#idle.splice(0)) resolve();
+    release(this.#leaving);
+    release(this.#idle);
   }
 
   #take(): Uint8Array<ArrayBuffer> | undefined {
@@ -298,10 +307,22 @@ export class Link {
 
   /** Resolves when everything that was issued so far has been written. */
   drained(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#idle.push(resolve);
-      this.schedule();
-    });
+    return this.#flushed(this.#idle);
+  }
+
+  /** Resolves when the next write began, or there is nothing to write: what was issued in this turn is on its way then. */
+  left(): Promise<void> {
+    return this.#flushed(this.#leaving);
+  }
+
+  #flushed(waiting: (() => void)[]): Promise<void> {
+    this.schedule();
+    return new Promise((resolve) => waiting.push(resolve));
+  }
+
+  /** Bytes that wait to be written. */
+  get waiting(): number {
+    return this.#outbox.waiting;
   }
 
   #sendLate(): void {

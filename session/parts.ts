@@ -11,6 +11,7 @@ import { MESSAGE } from "../protocol/messages.ts";
 import { Reader } from "../protocol/reader.ts";
 import { ignore } from "../runtime/waiting.ts";
 import type { Wire } from "../transports/wire.ts";
+import type { Bounds } from "./bounds.ts";
 import { Callee } from "./callee.ts";
 import type { Caller, CallerContext } from "./caller.ts";
 import { isObserved, observe } from "./debug.ts";
@@ -48,6 +49,8 @@ export interface PartsInit {
   readonly peer: string;
   /** Has calls followed across `await`, as long as that is not the case: a promise, or nothing to wait for. Undefined where it comes with modules. */
   readonly followCalls: (() => Promise<void> | undefined) | undefined;
+  /** Bounds what the peer has us keep. Absent where this end belongs to it. */
+  readonly bounds: Bounds | undefined;
   /** Why nothing can be asked any more. */
   readonly over: DisconnectError | undefined;
   /** Settles when it is known whether the peer takes modules from us. */
@@ -259,7 +262,11 @@ export class Parts {
     const again = () => {
       // Bytes may be a Buffer, whose own slice() does not copy.
       const copy = Uint8Array.prototype.slice.call(bytes, start, end);
-      this.#stalled!.push(() => this.take(copy, 0, copy.length, segments, own));
+      const waits = this.#init.bounds?.keep(copy, segments);
+      this.#stalled!.push(() => {
+        waits?.();
+        this.take(copy, 0, copy.length, segments, own);
+      });
     };
     // What a loading module may wait for itself is let through; everything else keeps its order, and so does all that the extension may be for.
     if (
@@ -275,7 +282,8 @@ export class Parts {
     try {
       if (own(kind, () => this.#decoder.value(reader))) return;
       if (kind === MESSAGE.CALL) {
-        const loading = this.#init.followCalls?.();
+        const { bounds, followCalls } = this.#init;
+        const loading = followCalls?.() ?? bounds?.thinned(this.link);
         if (!loading) return this.callee.called(reader);
         this.#stall(loading);
         return again();
@@ -303,6 +311,13 @@ export class Parts {
         if (!loading) return;
         loading.catch((error) => this.#init.fail(error));
         this.extending = this.#stall(loading);
+        // From now on another thread speaks for this one.
+        loading.then(() => {
+          const { link } = this;
+          const start = link.begin(kind);
+          link.writer.u8(1);
+          link.commit(start);
+        }, ignore);
         return;
       }
       case MESSAGE.CANCEL:
@@ -337,13 +352,12 @@ export class Parts {
 
   /** Resolves when the first answers have left, also those that wait for what came with them. */
   async answered(): Promise<void> {
-    let loaded;
-    do {
-      await this.link.drained();
-      loaded = this.extending;
-      await loaded;
-    } while (loaded !== this.extending);
-    await this.link.drained();
+    const { link } = this;
+    for (let loaded;;) {
+      if (!link.writing) await link.left();
+      if (loaded === this.extending) return;
+      await (loaded = this.extending);
+    }
   }
 
   /** Keeps messages back until something is loaded that they need. */
@@ -352,9 +366,8 @@ export class Parts {
     return loading.catch(ignore).then(() => {
       this.#stalled = undefined;
       try {
-        while (stalled.length > 0 && !this.#stalled) stalled.shift()!();
-        // One of them stalled again: the others wait behind it.
-        if (this.#stalled) (this.#stalled as (() => void)[]).push(...stalled);
+        // If one of them stalls again, the others wait behind it.
+        for (const take of stalled) this.#stalled ? (this.#stalled as (() => void)[]).push(take) : take();
       } catch (error) {
         this.#init.fail(error);
       }

@@ -16,8 +16,8 @@ import type { Caller } from "./caller.ts";
 import { debug, setDebugLevel } from "./debug.ts";
 import type { Exportable } from "./exchange.ts";
 import type { Extending } from "./extending.ts";
-import { extended } from "./extension.ts";
-import { Heartbeat } from "./heartbeat.ts";
+import { extended, extension } from "./extension.ts";
+import type { Heartbeat } from "./heartbeat.ts";
 import type { Link } from "./link.ts";
 import { Parts } from "./parts.ts";
 import type { ConnectionStatus, Hello } from "./peer.ts";
@@ -62,16 +62,16 @@ export class Session {
   readonly #finished: Deferred<void> = deferred();
   readonly #served: Deferred<number> = deferred();
 
-  readonly #heartbeat: Heartbeat;
+  /** Absent until a booted end has its extension. */
+  #heartbeat: Heartbeat | undefined;
   /** Bytes received so far. */
   #bytes = 0;
   #messages = 0;
 
   /** Starts talking over a wire at once. */
   constructor(init: SessionInit) {
-    this.init = init;
-    this.#wire = init.wire;
-    const { wire, options } = init;
+    const { wire, options } = this.init = init;
+    this.#wire = wire;
     this.#timeout = options.timeout;
     this.#inbox = new Inbox((bytes, start, end, segments) => {
       if (this.#heardGoodbye || this.#over && !this.#saidGoodbye) return;
@@ -98,21 +98,21 @@ export class Session {
         return peerName(session.#hello);
       },
       followCalls: init.followCalls,
+      bounds: init.bounds,
       get over() {
         return session.#over;
       },
       peerAccepts: () => this.#accepting.promise,
       busy: (change) => init.hold?.change(change),
-      extend: (packed) => init.extend ? init.extend(packed) : void this.#extending?.send(),
+      extend: (packed) => init.extend ? init.extend(packed) : void this.#extending?.asked(packed.length),
       lost: (error) => this.#end(error),
       fail: (error) => this.#fail(error),
     });
     this.link = this.#parts.link;
     this.#extending = init.extending?.(this.link);
     if (init.connection) this.#connection = this.#connect(init.connection);
-    this.#heartbeat = new Heartbeat(this.link, this.#timeout, (error) => this.#fail(error));
     // A booted end is waited for, and ends with its stdin.
-    if (!init.extend) this.#heartbeat.awaitHello();
+    if (!init.extend) this.#watchOver().awaitHello();
     this.#ready.promise.catch(ignore);
     this.#accepting.promise.catch(ignore);
     this.#start();
@@ -124,6 +124,15 @@ export class Session {
     return connection;
   }
 
+  #watchOver(): Heartbeat {
+    return this.#heartbeat ??= extension().heartbeat({
+      link: this.link,
+      timeout: this.#timeout,
+      fail: (error) => this.#fail(error),
+      excused: () => this.#extending?.alone,
+    });
+  }
+
   #start(): void {
     const wire = this.#wire;
     wire.opened?.catch((error) => this.#fail(error));
@@ -133,7 +142,7 @@ export class Session {
 
   #data(chunk: Uint8Array): void {
     if (this.#over && !this.#saidGoodbye) return;
-    this.#heartbeat.received = true;
+    if (this.#heartbeat) this.#heartbeat.received = true;
     this.#bytes += chunk.length;
     try {
       if (this.#opened) return this.#inbox.push(chunk);
@@ -192,16 +201,17 @@ export class Session {
   };
 
   #greeted(value: unknown): void {
-    const { timeout, modules, limit, runtime, version, debug: level } = this.#hello = readHello(value);
+    const hello = this.#hello = readHello(value), { timeout, modules, limit, runtime, version, debug: level } = hello;
     this.link.limitTo(limit);
     if (this.init.extend && level) setDebugLevel(level);
     this.init.greeted?.();
     debug(1, () => `connected to ${peerName(this.#hello)}, ${runtime} ${version}`);
     // Not before the first answers have left, nor before an extension that is to come: threads, and in Deno the first timer, cost the main thread milliseconds.
+    const { extend, patience } = this.init;
     this.#parts.answered().then(() => {
       this.#served.resolve(timeout);
-      return this.init.extend && extended;
-    }).then(() => this.#heartbeat.start(timeout, !!this.init.extend));
+      return extend && extended;
+    }).then(() => this.#over || this.#watchOver().start(timeout, patience?.(hello), !!extend));
     this.#accepting.resolve(modules);
     this.#ready.resolve();
   }
@@ -243,7 +253,7 @@ export class Session {
   /** Nothing can be asked any more, and everybody who waits is told. */
   #stop(makeError: () => DisconnectError, quiet: boolean, cause?: Error): void {
     this.#over = makeError();
-    this.#heartbeat.stop();
+    this.#heartbeat?.stop();
     this.#extending?.stop();
     this.#ready.reject(cause ?? this.#over);
     this.#accepting.reject(this.#over);
@@ -261,7 +271,7 @@ export class Session {
       this.link.flush();
       // All is said: the timers for a peer that is slow would cost more than the rest of the end.
       if (leave && !this.link.writing) return leave();
-      this.#heartbeat.awaitEnd(this.#wire);
+      this.#heartbeat?.awaitEnd(this.#wire);
     }
     // Not before our own goodbye has left.
     this.link.drained().then(() => this.#wire.end()).then(() => this.#finishWhenClosed());
@@ -281,7 +291,7 @@ export class Session {
   #finish(): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#heartbeat.stop();
+    this.#heartbeat?.stop();
     this.init.hold?.stop();
     this.#finished.resolve();
   }

@@ -11,6 +11,7 @@ import type { Extending } from "./extending.ts";
 import type { Hold } from "./hold.ts";
 import type { Link } from "./link.ts";
 import type { PartsInit } from "./parts.ts";
+import type { Hello } from "./peer.ts";
 
 /** The options that a session knows. */
 export type SessionOptions = Pick<Options, "timeout" | "acceptExportedModules" | "maxMessageSize" | "expose">;
@@ -29,12 +30,16 @@ export interface SessionInit {
   readonly connection?: object;
   /** See {@linkcode PartsInit}. */
   readonly followCalls?: PartsInit["followCalls"];
+  /** See {@linkcode PartsInit}. */
+  readonly bounds?: PartsInit["bounds"];
   /** Makes what sends the extension to a peer that is booted. */
   readonly extending?: (link: Link) => Extending;
   /** Takes the extension, where this end was booted by its peer, which owns the process. See {@linkcode PartsInit}. */
   readonly extend?: PartsInit["extend"];
   /** Ends the process at once, where nothing is left to do for it once both sides have said goodbye. */
   readonly leave?: () => void;
+  /** How long the peer may be silent from its hello on, in milliseconds, where that is not what `timeout` says. */
+  readonly patience?: (hello: Hello) => number;
   /** What keeps the process alive as long as it is needed. Absent where the wire does so all the time. */
   readonly hold?: Hold;
 }

@@ -6,13 +6,15 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { biosCommand, Connection, DisconnectError } from "../mod.ts";
+import { biosCommand, Connection, DisconnectError, getBios } from "../mod.ts";
+import { Link } from "../session/link.ts";
+import type { Wire } from "../transports/wire.ts";
 import { assertRejects } from "./support/assert_rejects.ts";
 import { condition, isAlive, leakCheck, noLeaks } from "./support/leaks.ts";
 import { onRemote, remotePid, ways } from "./support/remote.ts";
 import type { Way } from "./support/remote.ts";
 import type { Runtime } from "./support/runtimes.ts";
-import { runtime, testEachRuntime } from "./support/runtimes.ts";
+import { evalArgs, runtime, testEachRuntime } from "./support/runtimes.ts";
 
 /** Milliseconds. Short for a timeout, and long enough for a busy machine to start a thread in. */
 const TIMEOUT = 3_000;
@@ -92,6 +94,76 @@ await testEachRuntime(
     await check.finish();
   },
 );
+
+await testEachRuntime(
+  "a first call that blocks its thread for longer than the timeout is answered, and so is what was asked along with it",
+  async (it) => {
+    const check = await leakCheck();
+    const timeout = 1_500;
+    // Nobody but the thread that is blocked could say a word: the one beside it comes with the first answer.
+    await Promise.all(
+      allWays(it).map(async ({ name, args }, index) => {
+        const conn = Connection.fromCommand(args, { stderr: "null", timeout });
+        try {
+          const quick = index === 1 ? conn.call(() => 1) : 1;
+          const blocked = conn.call(block, 2 * timeout);
+          const large = conn.call((it: Uint8Array) => it.length, new Uint8Array(1 << 20));
+          assertEquals(await Promise.all([blocked, quick, large]), ["done", 1, 1 << 20]);
+        } catch (error) {
+          throw new Error(`${name}: ${(error as Error).message}`, { cause: error });
+        } finally {
+          await conn.close();
+        }
+      }),
+    );
+    await check.finish();
+  },
+);
+
+await testEachRuntime(
+  "an end that was booted waits for its parent without end, and for others for a minute, or as long as they say",
+  async (it) => {
+    const check = await leakCheck();
+    // Its time goes a hundred times as fast: a minute is over after 600 ms.
+    const hurry = "{const wait=setTimeout;globalThis.setTimeout=(then,ms)=>wait(then,ms/100)}\n";
+    const args = evalArgs(it, hurry + getBios());
+    const behind = ["sh", "-c", '"$@"; exit', "sh", ...args];
+    const lives = async (args: readonly string[], timeout: number): Promise<boolean> => {
+      const conn = Connection.fromCommand(args, { stderr: "null", timeout });
+      try {
+        await conn.call(() => 1);
+        await conn.call(() => 2);
+        block(1_500);
+        return await conn.call(() => true);
+      } catch (error) {
+        if (error instanceof DisconnectError) return false;
+        throw error;
+      } finally {
+        await conn.close().catch(() => {});
+      }
+    };
+    assertEquals(await lives(args, 1_000), true, "its parent");
+    assertEquals(await lives(behind, 1_000), false, "another process");
+    assertEquals(await lives(behind, 600_000), true, "another process that says ten minutes");
+    await check.finish();
+  },
+);
+
+Deno.test("what waits for the first answers to leave does not wait for all that is issued meanwhile", async () => {
+  const wire = {
+    // There is always something more to write when a write is done.
+    write: () => new Promise<void>((resolve) => setTimeout(() => (issue(), resolve()))),
+  } as unknown as Wire;
+  const link = new Link(wire, { classId: () => undefined, external: () => false }, 1_000, () => {});
+  let writes = 0, drained = false;
+  const issue = () => void (writes++ < 20 && link.commit(link.begin(1)));
+  link.openWith(undefined, issue);
+  const all = link.drained().then(() => drained = true);
+  await link.left();
+  assert(!drained && writes < 20);
+  await all;
+  assertEquals(writes, 21);
+});
 
 await testEachRuntime(
   "idle frames of a busy thread and of another never land inside of each other",
