@@ -7,7 +7,7 @@
 import type { OptionsInit, SocketLike } from "../mod.ts";
 import { biosCommand, Connection, Options } from "../mod.ts";
 import type { GivenSocket } from "../runtime/give.ts";
-import { listenUnix } from "../runtime/listen.ts";
+import { dropSocket, listenUnix } from "../runtime/listen.ts";
 import { privateFolder, SocketFile } from "../runtime/socket_files.ts";
 import { deferred, ignore } from "../runtime/waiting.ts";
 import type { Wire } from "../transports/wire.ts";
@@ -35,13 +35,23 @@ async function startChild(options: OptionsInit, signal: AbortSignal): Promise<Wi
   const control = Connection.fromCommand(biosCommand(), { stderr: "inherit", timeout });
   signal.addEventListener("abort", () => control.cancel());
   const folder = await privateFolder();
+  const { promise, resolve, reject } = deferred<SocketLike>();
+  promise.catch(ignore);
+  /** Whether nobody is waited for any more: a child may have connected just before it was killed. */
+  let over = false;
+  const accept = (socket: SocketLike) => {
+    if (over) return dropSocket(socket);
+    over = true;
+    resolve(socket);
+  };
   try {
-    const { promise, resolve, reject } = deferred<SocketLike>();
-    promise.catch(ignore);
     const path = `${folder.path}/socket`;
-    const listening = await listenUnix(new SocketFile(path), { accept: resolve, fail: reject });
+    const listening = await listenUnix(new SocketFile(path), { accept, fail: reject });
     try {
-      control.wait().then(() => reject(new Error("The child process ended before it served its client")));
+      control.wait().then(() => {
+        over = true;
+        reject(new Error("The child process ended before it served its client"));
+      });
       const called = control.execute(SERVE, { path, options });
       const socket = await Promise.race([promise, called.then(() => promise)]);
       return controlled(wires().socket(socket), control);
@@ -49,6 +59,8 @@ async function startChild(options: OptionsInit, signal: AbortSignal): Promise<Wi
       await listening.close();
     }
   } catch (error) {
+    over = true;
+    promise.then(dropSocket, ignore);
     control.cancel();
     throw error;
   } finally {
