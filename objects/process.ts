@@ -5,8 +5,10 @@
  */
 
 import type { AnyFunction, Connection, Received, Remote, RemotePromise, Returned } from "../mod.ts";
-import { DisconnectError, keep, ship } from "../mod.ts";
-import { deferred, ignore } from "../runtime/waiting.ts";
+import { DisconnectError, isProxy, keep, ship } from "../mod.ts";
+import { deferred, ignore, within } from "../runtime/waiting.ts";
+import type { ResultFace } from "../session/faces.ts";
+import { faceOf } from "../session/faces.ts";
 import { explainReference, sourceOf } from "../session/source.ts";
 import { endedEarly, Outcome, withSite } from "./outcome.ts";
 import type { Exit, Member } from "./member.ts";
@@ -24,8 +26,10 @@ export type YieldOf<F extends AnyFunction> = Awaited<ReturnType<F>> extends
 
 /** A run of a function over there. */
 interface Job {
+  /** Starts it. The call lasts as long as the function, which has its signal. */
+  run(): Promise<unknown>;
   /** What it gives. */
-  outcome(): Promise<unknown>;
+  outcome(): Promise<unknown> | undefined;
 }
 
 /** Runs over there, from its source. */
@@ -34,12 +38,22 @@ const START = (
   args: readonly unknown[],
   ended: () => Promise<void>,
 ): Job => {
-  // Not at once: it may never give us the chance to answer.
-  const outcome = new Promise((resolve) => setTimeout(resolve, 0)).then(() => fn(...args));
-  const tell = () => void ended().catch(() => {});
-  outcome.then(tell, tell);
-  return { outcome: () => outcome };
+  let outcome: Promise<unknown> | undefined;
+  const run = () => {
+    // Not at once: it may never give us the chance to answer.
+    outcome = new Promise((resolve) => setTimeout(resolve, 0)).then(() => fn(...args));
+    const tell = () => void ended().catch(() => {});
+    outcome.then(tell, tell);
+    return outcome;
+  };
+  return { run, outcome: () => outcome };
 };
+
+/** Runs over there: when it is answered, everything before it has arrived. */
+const NOTHING = (): void => {};
+
+/** Milliseconds that a process has to take notice that it is to end, until it is told by a signal. */
+const GRACE = 1_000;
 
 /** Executed over there. */
 const SERVED = `await import("@x/across/objects"); globalThis[Symbol.for("across.objects")].served()`;
@@ -74,6 +88,10 @@ export class Process<R = unknown, Y = never> implements AsyncDisposable {
   #failure: { readonly error: unknown } | undefined;
   /** What it is to fail with, as we ended it. */
   #reason: { readonly error: unknown } | undefined;
+  /** The call that lasts as long as the function, once it is issued. */
+  #call: ResultFace | undefined;
+  /** Settles when it was asked to end, once that was done. */
+  #terminated: Promise<void> | undefined;
   #told = false;
   #ended = false;
   #exit: Exit | undefined;
@@ -120,8 +138,15 @@ export class Process<R = unknown, Y = never> implements AsyncDisposable {
       else for (let turn = 0; turn < TURNS; turn++) await null;
       this.#isIssued = true;
       // Where somebody waits already, a call is all that it takes: the process can do that when it has just begun to boot. It keeps the program alive.
-      if (this.#asked) return void this.#take(() => connection.call(fn as (...args: unknown[]) => unknown, ...args));
-      this.#ready.resolve(await connection.callRef(START, ship(fn) as never, args, () => this.#ask()));
+      if (this.#asked) {
+        const call = connection.call(fn as (...args: unknown[]) => unknown, ...args);
+        this.#call = faceOf(call) as ResultFace;
+        return void this.#take(() => call);
+      }
+      const job = connection.callRef(START, ship(fn) as never, args, () => this.#ask());
+      this.#call = faceOf(job.run()) as ResultFace;
+      this.#call.chain(); // without waiting for it, which would keep the program alive
+      this.#ready.resolve(await job);
     } catch (error) {
       this.#isIssued = true;
       this.#ready.reject(error);
@@ -153,7 +178,7 @@ export class Process<R = unknown, Y = never> implements AsyncDisposable {
   }
 
   #settle(value: R): void {
-    if (this.#settled) return;
+    if (this.#settled || this.#terminated) return;
     this.#settled = true;
     this.#result.resolve(value);
     this.#source.resolve(undefined);
@@ -163,9 +188,10 @@ export class Process<R = unknown, Y = never> implements AsyncDisposable {
   /** Notes what went wrong, and gives the error that tells it. */
   async #fail(error: unknown): Promise<unknown> {
     if (this.#settled) return this.#failure ? this.#failure.error : error;
-    if (error instanceof DisconnectError) {
-      // How the process ended says more.
-      this.connection.cancel();
+    if (error instanceof DisconnectError || this.#terminated) {
+      // How the process ended says more. One that does not end with its connection is made to.
+      if (this.#terminated) await this.#terminated;
+      else if (!await within(GRACE, Promise.resolve(this.#member.exit))) this.connection.cancel();
       const exit = await this.#member.exit;
       error = this.#reason ? this.#reason.error : endedEarly(this.name, exit, error);
     } else withSite(error, this.#site);
@@ -224,7 +250,11 @@ export class Process<R = unknown, Y = never> implements AsyncDisposable {
   async #drain(): Promise<void> {
     const steps = await this.#source.promise.catch(() => undefined);
     if (!steps || this.#iterated) return;
-    for await (const _ of this.#iterate(steps));
+    try {
+      for await (const _ of this.#iterate(steps));
+    } catch {
+      // Who waits for the result, or the end, is told.
+    }
   }
 
   async *#iterate(steps: Steps): AsyncGenerator<unknown> {
@@ -277,7 +307,7 @@ export class Process<R = unknown, Y = never> implements AsyncDisposable {
    */
   async join(options: WaitOptions = {}): Promise<void> {
     this.#ask();
-    void this.#drain().catch(ignore);
+    void this.#drain();
     await waitFor(`Process "${this.name}" did not end`, options, (settle) => {
       this.#over.promise.then(() => settle());
       return ignore;
@@ -287,10 +317,24 @@ export class Process<R = unknown, Y = never> implements AsyncDisposable {
     throw this.#failure.error;
   }
 
-  /** Asks it to end, with `SIGTERM`. A worker is ended at once. */
+  /**
+   * Gives the function up, and asks the process to end: first the signal that `getCallSignal()` gives there is aborted, and what that sets off at once
+   * is done, then comes `SIGTERM`. One that spins does not notice, and gets it after a second. A worker is ended instead.
+   */
   terminate(): void {
-    if (this.isAlive) this.#member.kill("SIGTERM");
-    this.#ask();
+    if (!this.isAlive || this.#terminated) return;
+    const reason = new DOMException(`Process "${this.name}" was terminated`, "AbortError");
+    this.#terminated = this.#giveUp(reason);
+    void this.#fail(reason);
+  }
+
+  async #giveUp(reason: DOMException): Promise<void> {
+    if (this.#call) {
+      const { operator, call } = this.#call;
+      operator.cancel(call, reason);
+      await within(GRACE, this.connection.call(NOTHING).then(ignore, ignore));
+    }
+    this.#member.kill("SIGTERM");
   }
 
   /** Ends it at once, with `SIGKILL`. */
@@ -320,6 +364,7 @@ export class Process<R = unknown, Y = never> implements AsyncDisposable {
 }
 
 function isSteps(value: unknown): value is Steps {
+  if (isProxy(value)) return false; // which seems to have everything
   const steps = Object(value) as Partial<Steps>;
   return typeof steps.next === "function" && typeof steps[Symbol.asyncIterator] === "function";
 }

@@ -5,7 +5,7 @@ import { DisconnectError } from "../mod.ts";
 import { pool } from "../objects/mod.ts";
 import { dieUnless, exitWith, forever, sleepThen, square, whoAmI, WorkError } from "./fixtures/objects/jobs.ts";
 import { condition, noLeaks } from "./support/leaks.ts";
-import { testEachPlace } from "./support/objects.ts";
+import { testEachPlace, usual } from "./support/objects.ts";
 import { testEachRuntime } from "./support/runtimes.ts";
 
 const modules = [import.meta.resolve("./fixtures/objects/jobs.ts")];
@@ -111,7 +111,7 @@ await testEachRuntime(
     assertEquals(await members.run(square, 6), 36);
     assertEquals(members.status().replaced, 2);
   }),
-  ({ name, version }) => name === "bun" || /^(?:2\.9|20|26)\./.test(version),
+  usual,
 );
 
 Deno.test(

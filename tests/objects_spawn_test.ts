@@ -1,24 +1,24 @@
 // spawn(): functions in processes and workers of their own, their results, and how they end.
 
 import { assert, assertEquals, assertInstanceOf, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
-import { DisconnectError } from "../mod.ts";
+import { DisconnectError, isProxy } from "../mod.ts";
 import { spawn } from "../objects/mod.ts";
-import type { Process } from "../objects/mod.ts";
+import type { Process, ProcessOptions } from "../objects/mod.ts";
 import {
   ahead,
   countTo,
-  environment,
   exitWith,
   fail,
   forever,
   isInCall,
   multiply,
   spin,
+  tellOfAbort,
   whoAmI,
   WorkError,
 } from "./fixtures/objects/jobs.ts";
-import { condition, isAlive, noLeaks } from "./support/leaks.ts";
-import { testEachPlace } from "./support/objects.ts";
+import { condition, noLeaks } from "./support/leaks.ts";
+import { testEachPlace, usual } from "./support/objects.ts";
 import { runtime, testEachRuntime } from "./support/runtimes.ts";
 
 const JOBS = import.meta.resolve("./fixtures/objects/jobs.ts");
@@ -142,6 +142,56 @@ await testEachRuntime(
   }),
 );
 
+/** Starts {@linkcode tellOfAbort}, and gives what it tells. */
+async function startTelling(
+  options: Pick<ProcessOptions, "runtime" | "worker">,
+  isAwaited: boolean,
+  file?: string,
+): Promise<{ readonly p: Process<unknown, unknown>; readonly told: string[]; readonly failed: Promise<unknown> }> {
+  const told: string[] = [];
+  const tell = (event: string) => Promise.resolve(void told.push(event));
+  const p = spawn.with({ ...options, modules: [JOBS] })(tellOfAbort, tell as never, file);
+  const failed = isAwaited ? assertRejects(() => p.result, DisconnectError) : Promise.resolve();
+  await condition(() => told.length > 0, "it has started");
+  return { p, told, failed };
+}
+
+await testEachPlace("terminate() first aborts the signal of the function's call", async (options) => {
+  for (const isAwaited of [true, false]) {
+    const { p, told, failed } = await startTelling(options, isAwaited);
+    p.terminate();
+    p.terminate();
+    await failed;
+    const how = options.worker ? "ended before" : "was killed by SIGTERM";
+    if (isAwaited) await p.join();
+    else await assertRejects(() => p.join(), DisconnectError, `"${p.name}" ${how}`);
+    assertEquals(told, ["started", `AbortError: Process "${p.name}" was terminated`]);
+    assert(!p.isAlive);
+  }
+});
+
+await testEachRuntime(
+  "the signal of the function's call is aborted when the connection ends",
+  noLeaks(async ({ path }) => {
+    for (const isAwaited of [true, false]) {
+      const file = await Deno.makeTempFile();
+      const { p, failed } = await startTelling({ runtime: path }, isAwaited, file);
+      await p.connection.close().catch(() => {});
+      await failed;
+      await p.join().catch(() => {});
+      assertEquals(await Deno.readTextFile(file), "DisconnectError: Connection was remotely closed");
+      assertEquals(p.exitCode, 0);
+      await Deno.remove(file);
+    }
+  }),
+  usual,
+);
+
+await testEachPlace("what a function gives by reference is a result like others", async (options) => {
+  await using p = spawn.with({ ...options })(() => (n: number) => n);
+  assert(isProxy(await p.result));
+});
+
 await testEachRuntime(
   "a process that exits before it is done says so",
   noLeaks(async ({ path }) => {
@@ -178,7 +228,7 @@ await testEachRuntime(
     p.kill();
     await assertRejects(() => p.join(), Error, "was killed by SIGKILL");
   }),
-  ({ name, version }) => name === "bun" || /^(?:2\.9|20|26)\./.test(version),
+  usual,
 );
 
 Deno.test(
@@ -211,25 +261,6 @@ await testEachPlace("join() waits for a limited time", async (options) => {
   p.kill();
   await assertRejects(() => p.join());
 });
-
-await testEachRuntime(
-  "env, cwd and permissions",
-  noLeaks(async ({ path, name }) => {
-    const cwd = await Deno.realPath(await Deno.makeTempDir());
-    await using p = spawn.with({ runtime: path, modules: [JOBS], env: { FLAVOUR: "sour" }, cwd })(
-      environment,
-      "FLAVOUR",
-    );
-    assertEquals(await p.result, ["sour", cwd]);
-    await p.join();
-    if (name === "deno") {
-      await using q = spawn.with({ runtime: path, permissions: {} })(() => Deno.readTextFileSync("/etc/hostname"));
-      await assertRejects(() => q.result, Error);
-    }
-    await Deno.remove(cwd);
-  }),
-  ({ name, version }) => name === "bun" || /^(?:2\.9|20|26)\./.test(version),
-);
 
 Deno.test("options are checked", () => {
   for (
@@ -286,72 +317,6 @@ await testEachPlace("modules may ask for the call that they run in", async (opti
   await using p = spawn.with({ ...options, modules: [JOBS] })(isInCall);
   assertEquals(await p.result, true);
 });
-
-/** Runs a program that imports this library, in a process of its own. */
-async function program(text: string): Promise<{ code: number; out: string; err: string; ms: number }> {
-  const file = await Deno.makeTempFile({ suffix: ".ts" });
-  await Deno.writeTextFile(
-    file,
-    `import { spawn } from ${JSON.stringify(import.meta.resolve("../objects/mod.ts"))};
-import * as jobs from ${JSON.stringify(JOBS)};
-const modules = [${JSON.stringify(JOBS)}];
-${text}`,
-  );
-  const start = performance.now();
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--config", new URL("../deno.json", import.meta.url).pathname, file],
-    stdin: "null",
-    env: { NO_COLOR: "1" },
-  }).output();
-  await Deno.remove(file);
-  const [out, err] = [stdout, stderr].map((it) => new TextDecoder().decode(it));
-  return { code, out: out!, err: err!, ms: performance.now() - start };
-}
-
-Deno.test(
-  "what user code prints passes through",
-  noLeaks(async () => {
-    const { code, err } = await program(`await using p = spawn.with({ modules })(jobs.print, "hello");`);
-    assertEquals(code, 0, err);
-    assertStringIncludes(err, "hello on stdout");
-    assertStringIncludes(err, "hello on stderr");
-  }),
-);
-
-Deno.test(
-  "a daemon does not keep the program alive and dies with it, others keep it alive",
-  noLeaks(async () => {
-    const start = `const p = spawn.with({ modules, daemon: DAEMON })(FN);
-await p.connection.ready();
-console.log(p.pid);`;
-    for (const fn of ["jobs.forever", "jobs.spin"]) {
-      const { code, out, err } = await program(start.replace("DAEMON", "true").replace("FN", fn));
-      assertEquals(code, 0, err);
-      await condition(() => !isAlive(Number(out)), "it died with the program");
-    }
-    const { code, err } = await program(
-      start.replace("DAEMON", "false").replace(
-        "FN",
-        "async () => { await new Promise((r) => setTimeout(r, 200)); console.log('late'); }",
-      ),
-    );
-    assertEquals(code, 0, err);
-    assertStringIncludes(err, "late");
-  }),
-);
-
-Deno.test(
-  "who waits for a daemon keeps the program alive",
-  noLeaks(async () => {
-    const { code, out, err } = await program(
-      `const later = async () => { await new Promise((r) => setTimeout(r, 200)); return "late"; };
-console.log(await spawn(later).result);
-await spawn(later).join();
-for await (const x of spawn(async function* () { await new Promise((r) => setTimeout(r, 100)); yield "item"; })) console.log(x);`,
-    );
-    assertEquals([code, out], [0, "late\nitem\n"], err);
-  }),
-);
 
 Deno.test(
   "a process of another runtime is told by name",

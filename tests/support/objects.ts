@@ -14,15 +14,22 @@ export const COUNTER: string = import.meta.resolve("../fixtures/objects/counter.
 /** Milliseconds that a test may take: one that fails within a block waits for a process that nobody tells to stop. */
 const DEADLINE = 30_000;
 
+/** Which runtimes processes are tested on, where all would say nothing more. */
+export const usual = ({ name, version }: { readonly name: string; readonly version: string }): boolean =>
+  name === "bun" || /^(?:2\.9|20|26)\./.test(version);
+
+/** Where a function is to run. */
+export type Place = Pick<ProcessOptions, "modules" | "runtime" | "worker">;
+
 /** Declares a test for each place. It gets the options for `spawn.with()` and `pool()`. */
 export async function testEachPlace(
   name: string,
-  body: (options: Pick<ProcessOptions, "modules" | "runtime" | "worker">) => Promise<void>,
+  body: (options: Place) => Promise<void>,
 ): Promise<void> {
   await testEachRuntime(
     name,
     noLeaks(({ path }) => body({ modules: [COUNTER], runtime: path }), DEADLINE),
-    ({ name, version }) => name === "bun" || /^(?:2\.9|20|26)\./.test(version),
+    usual,
   );
   Deno.test(`${name} [worker]`, noLeaks(() => body({ modules: [COUNTER], worker: true }), DEADLINE));
 }
