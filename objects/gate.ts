@@ -93,7 +93,8 @@ export class Gate implements Operator {
   readonly #queue: Job[] = [];
   /** What is done as soon as a call is settled. */
   readonly #followers = new Map<Call, () => void>();
-  #arrived: (() => void) | undefined;
+  /** Wake those who wait for an operation. */
+  readonly #waiting = new Set<() => void>();
   #over = false;
   /** The face of the object itself. */
   readonly face: GateFace;
@@ -172,7 +173,7 @@ export class Gate implements Operator {
   #ready(job: Job): void {
     if (!this.#manual || this.#over) return this.#run(job);
     this.#queue.push(job);
-    this.#arrived?.();
+    for (const wake of this.#waiting) wake();
   }
 
   #run(job: Job): void {
@@ -261,12 +262,12 @@ export class Gate implements Operator {
     await nextTurn(); // or nothing could arrive in a loop that waits for nothing else
     const queue = this.#queue;
     if (queue.length === 0 && timeout > 0 && !this.#over) {
-      let timer: ReturnType<typeof setTimeout> | undefined;
+      let timer: ReturnType<typeof setTimeout> | undefined, wake: () => void;
       await new Promise<void>((resolve) => {
-        this.#arrived = resolve;
+        this.#waiting.add(wake = resolve);
         if (timeout < LONGEST) timer = setTimeout(resolve, timeout);
       });
-      this.#arrived = undefined;
+      this.#waiting.delete(wake!);
       clearTimeout(timer);
     }
     let done = 0;
@@ -287,7 +288,7 @@ export class Gate implements Operator {
   stop(fulfill: boolean): void {
     if (this.#over) return;
     this.#over = true;
-    this.#arrived?.();
+    for (const wake of this.#waiting) wake();
     if (!fulfill) { for (const job of [...this.#open]) this.#fail(job, notServed(this.face.describe())); }
     for (const job of this.#queue.splice(0)) this.#run(job);
   }

@@ -6,7 +6,7 @@
  */
 
 import type { Connection, Received, Remote, RemotePromise, Returned, SendableAll, Target } from "../mod.ts";
-import { ship } from "../mod.ts";
+import { keep, ship } from "../mod.ts";
 import { ACTION } from "../protocol/messages.ts";
 import type { Face, Origin } from "../session/faces.ts";
 import { faceOf, RemoteFace, ResultFace } from "../session/faces.ts";
@@ -83,13 +83,13 @@ type Place =
   | Here
   | { readonly connection: Connection; readonly base: unknown; readonly path: readonly string[] };
 
-function placeOf(target: unknown, verb: string): Place {
-  const face = needFace(target, verb);
+/** Where what a face leads to is; undefined if nobody serves it. */
+function placeOf(face: Face, target: unknown): Place | undefined {
   face.chain();
   let { operator, origin } = face;
   if (operator instanceof Route) {
     const there = operator.locate(origin);
-    if (!there) throw notServed(face.describe());
+    if (!there) return;
     ({ operator, origin } = there);
   }
   const { path } = face;
@@ -136,7 +136,9 @@ export async function passTo<T, A extends readonly unknown[], R>(
   fn: (target: T, ...args: A) => R,
   ...args: SendableAll<A>
 ): Promise<Returned<R>> {
-  const place = placeOf(target, "pass");
+  const face = needFace(target, "pass");
+  const place = placeOf(face, target);
+  if (!place) throw notServed(face.describe());
   if ("gate" in place) return await passHere(place, fn as never, args) as Returned<R>;
   const { connection, base, path } = place;
   return await connection.call(PASS, base, path, ship(fn) as never, args as never) as Returned<R>;
@@ -201,7 +203,10 @@ const SUPER = (target: unknown, path: readonly string[], view: (object: object) 
  * ```
  */
 export function superOf<T>(target: Target<T>): RemotePromise<Remote<T>> {
-  const place = placeOf(target, "find the class of");
+  const face = needFace(target, "find the class of");
+  const place = placeOf(face, target);
+  // What fails is the result, as that of all that is done to a face.
+  if (!place) return keep(target) as unknown as RemotePromise<Remote<T>>;
   if ("gate" in place) return superHere(place) as RemotePromise<Remote<T>>;
   const { connection, base, path } = place;
   return connection.callRef(SUPER, base, path, ship(VIEW) as never) as unknown as RemotePromise<Remote<T>>;

@@ -125,15 +125,17 @@ export class Served<T extends object> {
     if (Object(target) !== target) throw new TypeError(`Cannot serve a ${typeof target}: pass an object`);
     const { fulfillFinal = true, eagerProxy = false } = options;
     Object.assign(this, { target, fulfillFinal, eagerProxy });
-    // It is read where a copy is made.
-    Object.defineProperty(this, "origin", {
-      enumerable: true,
+    // What copies tell us by. Its value is asked for only where a copy is made: to look at us, or to clone us, is not that.
+    const origin = ref<Port | undefined>(undefined);
+    Object.defineProperty(origin, "value", {
+      enumerable: false,
       get: () => {
         const { home } = stateOf(this);
         home.leave();
-        return ref(home.port);
+        return home.port;
       },
     });
+    Object.assign(this, { origin });
   }
 
   /** The caller's end: of the copy that listens in another process, or, where none was sent, of the object itself. */

@@ -1,12 +1,23 @@
 // What can go wrong with served objects: owners that block, exit, are killed, or stop to listen between any two steps. Every caller is answered.
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { biosCommand, Connection, DisconnectError, set } from "../mod.ts";
-import { get, passTo, Served, spawn } from "../objects/mod.ts";
-import { Counter, flicker, ignoreThenStop, serve, serveThenSpin, StrictCounter } from "./fixtures/objects/counter.ts";
+import type { Remote } from "../mod.ts";
+import { biosCommand, Connection, DisconnectError, keep, set } from "../mod.ts";
+import { get, passTo, Served, spawn, superOf } from "../objects/mod.ts";
+import {
+  Counter,
+  flicker,
+  ignoreThenStop,
+  serve,
+  serveByHand,
+  serveThenSpin,
+  StrictCounter,
+} from "./fixtures/objects/counter.ts";
 import { exitWith } from "./fixtures/objects/jobs.ts";
+import { collectGarbage } from "./support/garbage.ts";
 import { condition, noLeaks } from "./support/leaks.ts";
-import { COUNTER, testEachPlace } from "./support/objects.ts";
+import type { Place } from "./support/objects.ts";
+import { COUNTER, testEachPlace, usual } from "./support/objects.ts";
 import { testEachRuntime } from "./support/runtimes.ts";
 
 const JOBS = import.meta.resolve("./fixtures/objects/jobs.ts");
@@ -70,7 +81,7 @@ await testEachRuntime(
     );
     await assertRejects(() => counter.remote.untilListening(), DisconnectError, "exited with status 5");
   }),
-  ({ name, version }) => name === "bun" || /^(?:2\.9|20|26)\./.test(version),
+  usual,
 );
 
 await testEachRuntime(
@@ -97,7 +108,7 @@ await testEachRuntime(
     assert(!counter.remote.listening);
     await assertRejects(() => p.join(), Error, "SIGKILL");
   }),
-  ({ name, version }) => name === "bun" || /^(?:2\.9|20|26)\./.test(version),
+  usual,
 );
 
 await testEachRuntime(
@@ -116,7 +127,7 @@ await testEachRuntime(
     await assertRejects(() => p.join(), Error, "SIGKILL");
     assertEquals(p.connection.status().callsInFlight, 0);
   }),
-  ({ name, version }) => name === "bun" || /^(?:2\.9|20|26)\./.test(version),
+  usual,
 );
 
 for (const [Class, outcome] of [[Counter, "value"], [StrictCounter, "refused"]] as const) {
@@ -133,6 +144,59 @@ for (const [Class, outcome] of [[Counter, "value"], [StrictCounter, "refused"]] 
   });
 }
 
+/** What is open on the far side of a connection. */
+const openThere = async (): Promise<{ readonly given: number; readonly running: number; readonly results: number }> => {
+  const { getConnection } = await import("@x/across");
+  const { referencesGiven, callsRunning, resultsHeld } = getConnection().status();
+  return { given: referencesGiven, running: callsRunning, results: resultsHeld };
+};
+
+/** A chain of four steps with a fault before, between or behind these. */
+function chainWith(face: Remote<Counter>, kind: "exit" | "kill" | "stop", at: number): PromiseLike<number> {
+  let chain = face.add(0);
+  for (let step = 0; step < 5; step++) chain = step === at ? chain.fault(kind) : chain.add(1);
+  return chain.count as PromiseLike<number>;
+}
+
+/** Has a fault at each place in a chain, while others ask, too. */
+async function faults(kind: "exit" | "kill" | "stop", byHand: boolean, options: Place): Promise<void> {
+  for (let at = 0; at < 5; at++) {
+    const counter = new Counter();
+    const p = spawn.with(options)(byHand ? serveByHand : serve, counter);
+    await counter.remote.untilListening();
+    const { face } = counter.remote;
+    const callers = [
+      settled(chainWith(face, kind, at)),
+      settled(face.add(1).later(1)),
+      settled(passTo(face.add(1), (it) => it.count)),
+      settled(keep(superOf(face.add(1)))),
+    ];
+    const byDefault = [get(face.add(1).count as never, -1), get(face.never() as never, -1, { timeout: 300 })];
+    await Promise.all(callers);
+    for (const value of await Promise.all(byDefault)) assert(typeof value === "number", String(value));
+    await condition(() => !counter.remote.listening, "it is known");
+    assertEquals(await settled(face.count), "refused");
+    assertEquals(await settled(superOf(face)), "refused");
+    assertEquals(await get(face.count, -1), -1);
+    if (kind === "stop") p.kill();
+    const how = kind === "exit" ? "exited with status 7" : options.worker ? "ended before" : "was killed by SIGKILL";
+    await assertRejects(() => p.join(), DisconnectError, how);
+    assertEquals(p.connection.status().callsInFlight, 0);
+  }
+}
+
+for (const byHand of [false, true]) {
+  const name = `between any two steps of a chain leaves nobody waiting [${byHand ? "by hand" : "background"}]`;
+  await testEachPlace(`an owner that stops ${name}`, (options) => faults("stop", byHand, options));
+  for (const kind of ["exit", "kill"] as const) {
+    await testEachRuntime(
+      `an owner that is gone (${kind}) ${name}`,
+      noLeaks(({ path }) => faults(kind, byHand, { runtime: path, modules: [COUNTER] })),
+      usual,
+    );
+  }
+}
+
 for (const background of [true, false]) {
   await testEachPlace(
     `10,000 requests meet a listener that closes and opens [background: ${background}]`,
@@ -142,6 +206,8 @@ for (const background of [true, false]) {
       const p = spawn.with(options)(flicker, counter, background, () => Promise.resolve(enough));
       const { face } = counter.remote;
       await counter.remote.untilListening();
+      const there = await p.connection.call(openThere);
+      const here = p.connection.status();
       const found = { value: 0, refused: 0 };
       let left = 10_000;
       const caller = async (): Promise<void> => {
@@ -159,6 +225,17 @@ for (const background of [true, false]) {
       await Promise.all(Array.from({ length: 16 }, caller));
       assertEquals(found.value + found.refused, 10_000);
       assert(found.value > 0);
+      await condition(async () => {
+        collectGarbage(); // what was only chained is given back when its promise is gone
+        const { given, running, results } = await p.connection.call(openThere);
+        const { callsInFlight, callsRunning, referencesHeld, referencesGiven } = p.connection.status();
+        assert(
+          given <= there.given + 1 && running <= there.running && results <= there.results + 1,
+          `${given} ${running} ${results}`,
+        );
+        assert(callsInFlight <= here.callsInFlight && callsRunning <= here.callsRunning + 1);
+        return referencesHeld <= here.referencesHeld + 1 && referencesGiven <= here.referencesGiven;
+      }, "the tables of both ends are as they were");
       enough = true;
       assert(await p.result > 1);
       await p.join();
@@ -166,13 +243,6 @@ for (const background of [true, false]) {
     },
   );
 }
-
-/** What is open on the far side of a connection. */
-const openThere = async (): Promise<{ readonly given: number; readonly running: number }> => {
-  const { getConnection } = await import("@x/across");
-  const { referencesGiven, callsRunning } = getConnection().status();
-  return { given: referencesGiven, running: callsRunning };
-};
 
 Deno.test(
   "what listens and stops leaves nothing in the tables of both ends",

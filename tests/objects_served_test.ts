@@ -1,17 +1,20 @@
 // Served objects: the operations on their faces, in another process, in a worker, and within one process. Faults are in objects_faults_test.ts.
 
-import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
+import { inspect } from "node:util";
 import type { Remote } from "../mod.ts";
-import { copy, del, has, isProxy, keep, set } from "../mod.ts";
+import { copy, del, DisconnectError, has, isProxy, keep, set } from "../mod.ts";
 import { get, passTo, Served, spawn, superOf } from "../objects/mod.ts";
 import {
   count,
   countByHand,
   Counter,
   EagerCounter,
+  later,
   LoudCounter,
   serve,
   serveAlone,
+  serveByHand,
   serveEager,
   serveOwn,
 } from "./fixtures/objects/counter.ts";
@@ -213,4 +216,75 @@ await testEachPlace("arguments and results of operations come home as what they 
   assert(await passTo(face, same as never, list as never));
   assert(await passTo(face, same as never, face.names as never));
   await set(face, "stop", true);
+});
+
+for (const byHand of [false, true]) {
+  const how = byHand ? "by hand" : "background";
+  await testEachPlace(`passTo() and superOf() go on from results that nobody waited for [${how}]`, async (options) => {
+    const counter: Counter = new LoudCounter();
+    await using _p = spawn.with(options)(byHand ? serveByHand : serve, counter);
+    await counter.remote.untilListening();
+    const { face } = counter.remote;
+    assertEquals(await passTo(face.add(1), (it, n: number) => it.count + n, 10), 11);
+    assertEquals(await passTo(face.add(1).names, (names) => names.length), 2);
+    assertEquals(await passTo(await keep(face.names), (names) => names[0]), "a");
+    assertEquals(await passTo(face, (it, other: unknown) => it === other, face as never), true);
+    assertEquals(await superOf(face.add(1)).describe(), "a counter at 3");
+    assertEquals(await superOf(face).add(1).describe(), "A COUNTER AT 4", "which is the object itself again");
+    assertEquals(await superOf(face.add(0).add(0)).title, "counter");
+    assertEquals(await face.title, "COUNTER");
+    await assertRejects(() => passTo(face.add(0), () => JSON.parse("{")), SyntaxError);
+    await assertRejects(async () => await superOf(face).fail("of its own"), RangeError, "of its own");
+    await set(face, "stop", true);
+  });
+}
+
+await testEachPlace("proxies say what they are without asking the other side", async (options) => {
+  const counter = new Counter();
+  await using p = spawn.with(options)(serve, counter);
+  await counter.remote.untilListening();
+  const { face } = counter.remote;
+  const [names, object, other] = [await keep(face.names), await keep(face.list()), await superOf(face)];
+  await condition(() => p.connection.status().callsInFlight === 0, "it is quiet");
+  const before = p.connection.status().messagesSent;
+  for (
+    const [proxy, text] of [
+      [face, "Remote <Counter>"],
+      [names, "Remote <Array>"],
+      [object, "Remote <Object>"],
+      [other, "Remote <Object>"],
+      [p.connection.root(), "Remote <root>"],
+    ] as const
+  ) {
+    assertEquals([Deno.inspect(proxy), `${proxy}`, inspect(proxy)], [text, text, text]);
+    assertEquals(Deno.inspect({ proxy }), `{ proxy: ${text} }`);
+  }
+  assertEquals([`${face.names}`, `${face.names.length}`], ["Remote <Counter.names>", "Remote <Counter.names.length>"]);
+  assertEquals(p.connection.status().messagesSent, before);
+  await set(face, "stop", true);
+});
+
+Deno.test("to look at a Served, or to clone it, is not to send it", async () => {
+  const counter = new Counter();
+  Deno.inspect(counter, { depth: 10 });
+  JSON.stringify({ ...counter.remote, target: null });
+  structuredClone({ ...counter.remote, target: null });
+  assertEquals(await counter.remote.face.count, 0);
+});
+
+await testEachPlace("served() rejects when the process ends without serving anything", async (options) => {
+  await using p = spawn.with(options)(later);
+  await assertRejects(async () => await p.served<Counter>(), DisconnectError);
+  assertEquals(await p.result, "later");
+});
+
+Deno.test("several may wait for the operations of an object", async () => {
+  const served = new Served({ n: 1 });
+  await assertRejects(() => served.processRequests(), Error, "listen({ background: false })");
+  served.listen({ background: false });
+  const waiting = [served.processRequests({ timeout: Infinity }), served.processRequests({ timeout: 1 })];
+  assertEquals(await waiting[1], 0);
+  served.stop();
+  assertEquals(await waiting[0], 0);
+  assertThrows(() => [served.listen(), served.listen()], Error, "listen twice");
 });
