@@ -29,6 +29,20 @@
  * @module
  */
 
+/*
+ * What is public is built on `Connection`: processes are booted, called and ended through it, copies of `Served` and `Except` speak to their originals
+ * by plain references, and what runs over there is sent by its source. Some of the session is used beside it, because there is nothing public that does
+ * it, nor should there be:
+ *
+ * - `faces.ts` and `call.ts`: `served.face` is one proxy whose object may be here, elsewhere or nowhere, so that its operations are issued by something
+ *   of its own (`gate.ts`, `route.ts`), and not by a connection. `get()` gives up what is late, and `terminate()` the function's call.
+ * - `perform.ts`, `lookup.ts`, `marks.ts` and `context.ts`: what is done to an object that is here must mean the same as what a peer does to it.
+ * - `source.ts`: an error of a function that was sent by its source says why, as one of `Connection.call()` does.
+ * - `watch.ts`: one listener on a signal, however many calls it ends.
+ *
+ * `scripts/check_imports.ts` lists these files, and lets no other one in.
+ */
+
 export { Except, LocalExcept } from "./except.ts";
 export type { CatchOptions, ErrorClass, ExceptOptions, Group } from "./except.ts";
 export { get, passTo, superOf } from "./operations.ts";
