@@ -24,6 +24,7 @@ const LOOPBACK = /^(?:127(?:\.\d{1,3}){3}|::1|localhost)$/;
 const SCRIPT = `(async () => {
   const net = await import("node:net"), { spawn } = await import("node:child_process");
   const crypto = await import("node:crypto"), { default: process } = await import("node:process");
+  const { Buffer } = await import("node:buffer"); // older Deno has no such global
   const { host, port, secret, bios, magic } = $INIT;
   const key = secret && Uint8Array.from(secret);
   const { deno, bun } = process.versions;
