@@ -88,6 +88,17 @@ input.on(async (line) => {
 
 const order = (n: number): Uint8Array => new TextEncoder().encode(String(n).padStart(12));
 
+/** So many pieces of 64 KiB, as they are asked for. It is sent by its source. */
+const produce = (pieces: number): ReadableStream<Uint8Array> => {
+  const piece = new Uint8Array(65536);
+  return new ReadableStream({
+    pull(controller) {
+      if (pieces-- > 0) controller.enqueue(piece);
+      else controller.close();
+    },
+  }, { highWaterMark: 0 });
+};
+
 /** Both directions, and objects. */
 async function throughput(end: End, conn: Connection): Promise<Record<string, Rates>> {
   const results: Record<string, Rates> = {};
@@ -100,15 +111,7 @@ async function throughput(end: End, conn: Connection): Promise<Record<string, Ra
     {
       name: "across",
       async run(pieces) {
-        const stream = await conn.call((pieces: number) => {
-          const piece = new Uint8Array(65536);
-          return new ReadableStream({
-            pull(controller) {
-              if (pieces-- > 0) controller.enqueue(piece);
-              else controller.close();
-            },
-          }, { highWaterMark: 0 });
-        }, pieces);
+        const stream = await conn.call(produce, pieces);
         let size = 0;
         const reader = stream.getReader();
         for (;;) {
@@ -250,15 +253,7 @@ async function latency(conn: Connection): Promise<Record<"alone" | "beside", { m
   left = quick ? 100 : 400;
   const alone = await measure(() => left-- === 0);
   let done = false;
-  const stream = await conn.call((pieces: number) => {
-    const piece = new Uint8Array(65536);
-    return new ReadableStream({
-      pull(controller) {
-        if (pieces-- > 0) controller.enqueue(piece);
-        else controller.close();
-      },
-    }, { highWaterMark: 0 });
-  }, (quick ? 256 * MIB : 1024 * MIB) / PIECE);
+  const stream = await conn.call(produce, (quick ? 256 * MIB : 1024 * MIB) / PIECE);
   const reading = (async () => {
     const reader = stream.getReader();
     while (!(await reader.read()).done);

@@ -16,6 +16,19 @@ async function client(handler: ConnectionHandler, options = {}): Promise<Connect
   return conn;
 }
 
+/** Makes the other side busy for ever. `over` resolves when the connection is lost. */
+async function spin(conn: Connection): Promise<{ readonly over: Promise<unknown> }> {
+  const over = assertRejects(
+    () =>
+      conn.call(() => {
+        for (;;);
+      }),
+    DisconnectError,
+  );
+  await new Promise((resolve) => setTimeout(resolve)); // so that the call leaves
+  return { over };
+}
+
 const pidOf = (conn: Connection): Promise<number> => (async () => await conn.call(() => Deno.pid))();
 
 for (const [name, make] of HANDLERS) {
@@ -132,17 +145,10 @@ for (const Handler of [ProcessConnectionHandler, BiosConnectionHandler]) {
       const handler = new Handler({ timeout: 2_000 });
       const conn = await client(handler);
       const pid = await pidOf(conn);
-      const spinning = assertRejects(
-        () =>
-          conn.call(() => {
-            for (;;);
-          }),
-        DisconnectError,
-      );
-      await new Promise((resolve) => setTimeout(resolve)); // so that the call leaves
+      const spinning = await spin(conn);
       await handler.close();
       assert(!isAlive(pid));
-      await spinning;
+      await spinning.over;
       await conn.close().catch(() => {});
     }),
   );
@@ -153,16 +159,9 @@ for (const Handler of [ProcessConnectionHandler, BiosConnectionHandler]) {
       await using handler = new Handler({ timeout: 1_000 });
       const conn = await client(handler);
       const pid = await pidOf(conn);
-      const spinning = assertRejects(
-        () =>
-          conn.call(() => {
-            for (;;);
-          }),
-        DisconnectError,
-      );
-      await new Promise((resolve) => setTimeout(resolve)); // so that the call leaves
+      const spinning = await spin(conn);
       conn.cancel();
-      await spinning;
+      await spinning.over;
       await condition(() => !isAlive(pid), "the child is gone");
     }),
   );
@@ -190,19 +189,12 @@ for (const Handler of [ProcessConnectionHandler, BiosConnectionHandler]) {
       const port = Number(new TextDecoder().decode((await reader.read()).value));
       const [idle, busy] = [Connection.fromTcp("127.0.0.1", port), Connection.fromTcp("127.0.0.1", port)];
       const pids = await Promise.all([idle, busy].map(pidOf));
-      const spinning = assertRejects(
-        () =>
-          busy.call(() => {
-            for (;;);
-          }),
-        DisconnectError,
-      );
-      await new Promise((resolve) => setTimeout(resolve)); // so that the call leaves
+      const spinning = await spin(busy);
       assertEquals(descendants(server.pid).filter(({ pid }) => pids.includes(pid)).length, 2);
       server.kill("SIGKILL");
       await server.status;
       await condition(() => !pids.some(isAlive), "the children are gone");
-      await spinning;
+      await spinning.over;
       await reader.cancel();
       for (const conn of [idle, busy]) await conn.close().catch(() => {});
     }),
