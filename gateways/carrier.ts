@@ -5,53 +5,85 @@
  * @module
  */
 
-import { Connection, getCallSignal, getConnection } from "../mod.ts";
+import type { Reference } from "../mod.ts";
+import { Connection, getConnection, ref } from "../mod.ts";
 import { ignore } from "../runtime/waiting.ts";
 import { dial } from "./dial.ts";
+import type { Lane } from "./lane.ts";
+import { LaneEnd, laneTo } from "./lane.ts";
 import type { XSpecInit } from "./spec.ts";
 import { XSpec } from "./spec.ts";
 
 /** What of this is called from elsewhere. */
 export interface CarrierModule {
   /** See {@linkcode carry}. */
-  carry(
-    init: XSpecInit,
-    readable: ReadableStream<Uint8Array>,
-    writable: WritableStream<Uint8Array>,
-  ): Promise<string>;
+  carry(init: XSpecInit, back: Lane, tell: (how?: unknown) => unknown): Reference<Carriage>;
   /** See {@linkcode joinFarEnd}. */
   joinFarEnd(readable: ReadableStream<Uint8Array>, writable: WritableStream<Uint8Array>): void;
 }
 
+/** A further gateway, as the one that carries it has it: what is said to it is put here. */
+export class Carriage implements Lane {
+  readonly #there = new TransformStream<Uint8Array, Uint8Array>();
+  readonly #lane = new LaneEnd(this.#there.writable);
+  #inner: Connection | undefined;
+  #stopped = false;
+
+  /** See {@linkcode Lane.put}. */
+  put(seq: number, chunk: Uint8Array): unknown {
+    return this.#lane.put(seq, chunk);
+  }
+
+  /** See {@linkcode Lane.end}. */
+  end(seq: number): unknown {
+    return this.#lane.end(seq);
+  }
+
+  /** Kills it. */
+  stop(): void {
+    this.#stopped = true;
+    this.#inner?.cancel();
+    this.#lane.abort(new Error("It was stopped"));
+  }
+
+  /**
+   * Starts it, and joins it to a pair of lanes.
+   *
+   * @throws {Error} Why it could not be started, or how it ended.
+   */
+  async run(init: XSpecInit, back: Lane): Promise<void> {
+    const inner = this.#inner = await dial(new XSpec(init));
+    try {
+      if (this.#stopped) return;
+      await inner.ready();
+      await inner.import<CarrierModule>("@x/across/gateways").joinFarEnd(this.#there.readable, laneTo(back));
+      await inner.wait();
+      // It says why there is nothing to ask any more.
+      const { message } = await inner.execute("0").then(() => new Error(), (error: Error) => error);
+      if (message) throw new Error(message);
+    } finally {
+      inner.cancel();
+      await inner.close().catch(ignore);
+    }
+  }
+}
+
 /**
- * Starts a further gateway and joins it to a pair of streams. Over these it is spoken to from where they come from, as if it had been started there;
- * but across itself it gets from here. Gateways call it; it is not for programs.
+ * Starts a further gateway and joins it to a pair of lanes. Over these it is spoken to from where they come from, as if it had been started there; but
+ * across itself it gets from here. Gateways call it; it is not for programs.
  *
  * @param init What to start.
- * @param readable What is said to it.
- * @param writable What it says.
- * @returns How it ended, when it has.
+ * @param back Takes what it says.
+ * @param tell Is told when it has ended, and why.
+ * @returns Takes what is said to it.
  */
-export async function carry(
-  init: XSpecInit,
-  readable: ReadableStream<Uint8Array>,
-  writable: WritableStream<Uint8Array>,
-): Promise<string> {
-  const signal = getCallSignal();
-  const inner = await dial(new XSpec(init));
-  const cancel = () => inner.cancel();
-  signal.addEventListener("abort", cancel);
-  try {
-    signal.throwIfAborted();
-    await inner.ready();
-    await inner.import<CarrierModule>("@x/across/gateways").joinFarEnd(readable, writable);
-    await inner.wait();
-    return await inner.execute("0").then(() => "", (error: unknown) => (error as Error).message);
-  } finally {
-    signal.removeEventListener("abort", cancel);
-    inner.cancel();
-    await inner.close().catch(ignore);
-  }
+export function carry(init: XSpecInit, back: Lane, tell: (how?: unknown) => unknown): Reference<Carriage> {
+  const carriage = new Carriage();
+  // Whoever it is carried for may be gone, and hear nothing.
+  const say = (how?: unknown): void => void Promise.resolve(tell(how)).catch(ignore);
+  carriage.run(init, back).then(() => say(), say);
+  void getConnection().wait().then(() => carriage.stop());
+  return ref(carriage);
 }
 
 /**

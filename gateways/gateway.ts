@@ -11,6 +11,8 @@ import { ignore, within } from "../runtime/waiting.ts";
 import { attachmentTo } from "./attachment.ts";
 import type { Attachment } from "./attachment.ts";
 import type { CarrierModule } from "./carrier.ts";
+import type { Lane } from "./lane.ts";
+import { LaneEnd, laneTo } from "./lane.ts";
 import type { Channel, WaitInit } from "./channel.ts";
 import { channelOf, nameChannel, timeoutOf } from "./channel.ts";
 import type { Peer } from "./channel_core.ts";
@@ -334,15 +336,22 @@ function carried(
   spec: XSpec,
   via: Gateway,
 ): { connection: Connection; kill: () => void; why: Promise<Error | undefined> } {
-  const there = new TransformStream<Uint8Array, Uint8Array>(), back = new TransformStream<Uint8Array, Uint8Array>();
-  const stop = new AbortController();
-  const carrier = via.connection.with({ signal: stop.signal }).import<CarrierModule>("@x/across/gateways");
-  const carrying = carrier.carry(spec.toObject() as never, there.readable, back.writable) as Promise<string>;
-  const why = carrying.then((how) => how ? new Error(how) : undefined, (error: Error) => error);
-  const connection = Connections.fromPipes(back.readable, there.writable, { acceptCalls: false });
+  const back = new TransformStream<Uint8Array, Uint8Array>();
+  const lane = new LaneEnd(back.writable);
+  let tell!: (how?: unknown) => void;
+  const why = Promise.race([
+    new Promise<Error | undefined>((resolve) => tell = (how) => resolve(how as Error | undefined)),
+    gatewayOver(via) as Promise<Error>,
+  ]);
+  const carrier = via.connection.import<CarrierModule>("@x/across/gateways");
+  // Neither call nor stream that would keep this process alive as long as the gateway is open.
+  const carriage = carrier.carry(spec.toObject() as never, ref(lane) as unknown as Lane, tell);
+  const connection = Connections.fromPipes(back.readable, laneTo(carriage as unknown as Lane), { acceptCalls: false });
   // Where nothing was started, nothing will be heard.
   void why.then((error) => {
-    if (error) connection.cancel();
+    if (!error) return;
+    connection.cancel();
+    lane.abort(error);
   });
-  return { connection, kill: () => stop.abort(), why };
+  return { connection, kill: () => void (carriage.stop() as Promise<unknown>).catch(ignore), why };
 }

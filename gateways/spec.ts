@@ -239,6 +239,9 @@ export class XSpec {
     this.unix = text("unix");
     this.docker = text("docker");
     this.kubectl = text("kubectl");
+    for (const key of ["docker", "kubectl"] as const) {
+      if (this[key]?.startsWith("-")) refuse(key, "it takes a name; for options, write the whole as command=");
+    }
     this.command = text("command");
     this.via = text("via");
     this.id = text("id");

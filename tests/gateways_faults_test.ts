@@ -9,7 +9,7 @@ import { EndOfChannelError, GatewayLostError, Group } from "../gateways/mod.ts";
 import type { Gateway } from "../gateways/mod.ts";
 import { assertRejects } from "./support/assert_rejects.ts";
 import { inGroup, SOON } from "./support/gateways.ts";
-import { condition, descendants, noLeaks } from "./support/leaks.ts";
+import { condition, descendants, isAlive, noLeaks } from "./support/leaks.ts";
 
 async function kill(gateway: Gateway): Promise<void> {
   Deno.kill((await gateway.remoteInfo()).pid!, "SIGKILL");
@@ -75,6 +75,61 @@ Deno.test(
     Deno.kill(sleeper.pid, "SIGKILL");
     await rejected;
     assertEquals(group.length, 0);
+  }),
+);
+
+Deno.test(
+  "an interpreter that is killed before it has begun, or with half of across: makeGateway() rejects, and nothing is left",
+  noLeaks(async () => {
+    const group = new Group();
+    // The first one has not said a word, the second one has been sent all that it needs, and says nothing more.
+    for (
+      const command of [`sh -c 'kill -STOP $$; exec "$@"' sh {}`, `printf '~across1 node v24.0.0~'; exec sleep 1001; :`]
+    ) {
+      const opening = group.makeGateway({ command });
+      const rejected = assertRejects(() => opening, Error, "before the handshake");
+      const { pid } = await condition(
+        () => descendants().find(({ command, state }) => state === "T" || command === "sleep 1001"),
+        "it has begun",
+      );
+      Deno.kill(pid, "SIGKILL");
+      for (const { pid } of descendants()) Deno.kill(pid, "SIGKILL");
+      await rejected;
+    }
+    assertEquals(group.length, 0);
+    await group.terminate();
+  }),
+);
+
+Deno.test(
+  "terminate() leaves no process of gateways that were killed as they sent, carried, and computed",
+  noLeaks(async () => {
+    const group = new Group();
+    const carrier = await group.makeGateway("id=carrier");
+    const carried = await group.makeGateway("via=carrier//id=carried");
+    const further = await group.makeGateway("via=carried//id=further");
+    const sender = await group.makeGateway("id=sender");
+    const pids = await Promise.all([...group].map(async (gateway) => (await gateway.remoteInfo()).pid!));
+    const sent = sender.remoteExec("for (;;) await channel.send(new Uint8Array(100_000))");
+    assertEquals((await sent.receive<Uint8Array>(SOON)).length, 100_000);
+    const computing = further.remoteExec("await channel.send(1); await new Promise((go) => setTimeout(go)); for (;;);");
+    assertEquals(await computing.receive(SOON), 1);
+    const waiting = [
+      assertRejects(() => computing.receive(SOON), GatewayLostError),
+      assertRejects(
+        async () => {
+          for (;;) await sent.receive(SOON);
+        },
+        GatewayLostError,
+        "SIGKILL",
+      ),
+    ];
+    await kill(sender);
+    await kill(carrier);
+    await Promise.all(waiting);
+    await group.terminate({ timeout: 1_000 });
+    await condition(() => !pids.some(isAlive), "no process is left");
+    assert(!carried.isAlive && group.length === 0);
   }),
 );
 
