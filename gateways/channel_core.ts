@@ -110,8 +110,9 @@ export class ChannelCore {
       attachment.cores.add(this);
       for (let left = this.#needs; left > 0; left--) attachment.hold(1);
     }
-    this.#pump();
+    // Before what still waits leaves: with that nothing more is to be said, and the peer is let go of.
     if (this.#left) this.#tellEnd(true, this.#parting);
+    this.#pump();
   }
 
   #need(by: 1 | -1): void {
