@@ -29,7 +29,10 @@ export const FLAGS: { readonly [command: string]: readonly string[] } = {
     ...["tcp", "unix", "stdio", "handler", "secret-file", "cert", "key", "client-ca", "max-connections", "insecure"],
     ...["timeout", "verbose", "help"],
   ],
-  rsync: ["ssh", "tcp", "local", "delete", "runtime", "timeout", "secret-file", "json", "verbose", "help"],
+  rsync: [
+    ...["ssh", "tcp", "unix", "command", "local", "delete", "runtime", "timeout", "secret-file", "json"],
+    ...["verbose", "help"],
+  ],
   socketserver: ["tcp", "secret-file", "run", "runtime", "help"],
   bios: ["help"],
   completions: ["help"],

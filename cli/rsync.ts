@@ -5,6 +5,7 @@
  */
 
 import { stat } from "node:fs/promises";
+import process from "node:process";
 import { parseArgs } from "@std/cli";
 import { RSync } from "../gateways/rsync.ts";
 import type { RSyncProgress, RSyncReport } from "../gateways/rsync.ts";
@@ -29,6 +30,9 @@ Nothing but deno, node or bun has to be installed there.
 Targets, as many as you like:
   --ssh HOST:DEST       a machine, as ssh knows it: HOST, USER@HOST
   --tcp HOST:PORT:DEST  a server, as "across serve" runs it
+  --unix SOCKET:DEST    a server on a Unix socket
+  --command CMD:DEST    whatever a shell command starts that speaks the protocol on
+                        its stdin and stdout; DEST follows the last colon
   --local DEST          a bare interpreter on this machine
 
 Options:
@@ -36,7 +40,7 @@ Options:
   --runtime NAME      deno, node, bun or the path of one of them, for --ssh and
                       --local; without it what is found first
   --timeout SECONDS   give up after so long
-  --secret-file FILE  the secret of the servers, for --tcp
+  --secret-file FILE  the secret of the servers, for --tcp and --unix
   --json              print a line of JSON per target: target, ok, ms, and counts
   -v, -vv             name the files; tell what happens to connections, too
   -h, --help          print this
@@ -53,17 +57,26 @@ interface Destination {
   readonly path: string;
 }
 
-/** Parts a target from the directory: at the first colon that is not in brackets, or for servers at the second one. */
-export function partOf(flag: "ssh" | "tcp", text: string): readonly [target: string, path: string] {
-  const url = /^ssh:\/\/[^/]*/.exec(text)?.[0];
-  const pattern = flag === "tcp"
-    ? /^((?:\[[^\]]*\]|[^:]*):\d+):(.+)$/s
-    : /^((?:[^@:[\]]*@)?(?:\[[^\]]*\]|[^:[\]]+)):(.+)$/s;
+/** How a target and its directory are written, and where they are parted. */
+const FORMS = {
+  ssh: { form: "HOST:DEST", pattern: /^((?:[^@:[\]]*@)?(?:\[[^\]]*\]|[^:[\]]+)):(.+)$/s },
+  tcp: { form: "HOST:PORT:DEST", pattern: /^((?:\[[^\]]*\]|[^:]*):\d+):(.+)$/s },
+  unix: { form: "SOCKET:DEST", pattern: /^([^:]+):(.+)$/s },
+  command: { form: "CMD:DEST", pattern: /^(.+):([^:]+)$/s },
+} as const;
+
+/** The flags whose value names a target and a directory. */
+const KINDS = ["ssh", "tcp", "unix", "command"] as const;
+
+/**
+ * Parts a target from the directory: at the first colon that is not in brackets, for servers at the second one, for commands, which may well have
+ * colons of their own, at the last one.
+ */
+export function partOf(flag: typeof KINDS[number], text: string): readonly [target: string, path: string] {
+  const url = flag === "ssh" ? /^ssh:\/\/[^/]*/.exec(text)?.[0] : undefined;
+  const { form, pattern } = FORMS[flag];
   const match = url === undefined ? pattern.exec(text) : [text, url, text.slice(url.length)];
-  if (!match?.[1] || !match[2]) {
-    const form = flag === "ssh" ? "HOST:DEST" : "HOST:PORT:DEST";
-    throw new UsageError(`Flag "--${flag}" needs ${form}, but was given "${text}"`);
-  }
+  if (!match?.[1] || !match[2]) throw new UsageError(`Flag "--${flag}" needs ${form}, but was given "${text}"`);
   return [match[1], match[2]];
 }
 
@@ -71,6 +84,8 @@ export function partOf(flag: "ssh" | "tcp", text: string): readonly [target: str
 interface RSyncFlags {
   readonly ssh: readonly string[];
   readonly tcp: readonly string[];
+  readonly unix: readonly string[];
+  readonly command: readonly string[];
   readonly local: readonly string[];
   readonly runtime?: string;
   readonly timeout?: string;
@@ -93,7 +108,7 @@ function destinationsOf(flags: RSyncFlags): Destination[] {
       list.push({ target, name: label, path });
     }
   };
-  for (const flag of ["ssh", "tcp"] as const) {
+  for (const flag of KINDS) {
     for (const text of flags[flag]) {
       const [name, path] = partOf(flag, text);
       add({ [flag]: [name] }, path);
@@ -117,12 +132,28 @@ function amount(bytes: number): string {
 
 const BAR = 20;
 
-/** The line of progress: a bar for each target, as the slowest one sets the pace for all. */
-function bar(name: string, { bytes, totalBytes, sent, unchanged, complete }: RSyncProgress): string {
+/** How far a target is, as a part of all, and for people. */
+interface Bar {
+  readonly part: number;
+  readonly text: string;
+}
+
+/** The bar of a target. */
+function bar(name: string, { bytes, totalBytes, sent, unchanged, complete }: RSyncProgress): Bar {
   const part = complete ? totalBytes === 0 ? 1 : bytes / totalBytes : 0;
   const full = Math.floor(BAR * part);
   const share = complete ? `${Math.floor(100 * part)}%` : "listing";
-  return `${name} [${"#".repeat(full)}${"-".repeat(BAR - full)}] ${share} ${sent + unchanged} files ${amount(bytes)}`;
+  const drawn = `[${"#".repeat(full)}${"-".repeat(BAR - full)}]`;
+  return { part, text: `${name} ${drawn} ${share} ${sent + unchanged} files ${amount(bytes)}` };
+}
+
+/** The line of progress: a bar for each target, or, where these do not fit, that of the slowest one, which sets the pace for all. */
+function line(bars: ReadonlyMap<string, Bar>): string {
+  const all = [...bars.values()];
+  const text = all.map((it) => it.text).join("  ");
+  if (text.length < (process.stderr.columns ?? 80)) return text;
+  const slowest = all.reduce((least, it) => it.part < least.part ? it : least);
+  return `${all.length} targets, slowest ${slowest.text}`;
 }
 
 function print(report: RSyncReport, ms: number, json: boolean): void {
@@ -151,8 +182,8 @@ function print(report: RSyncReport, ms: number, json: boolean): void {
 export async function rsync(args: readonly string[]): Promise<number> {
   const flags: RSyncFlags = parseArgs([...args], {
     boolean: ["help", "json", "delete", "verbose"],
-    string: ["ssh", "tcp", "local", "runtime", "timeout", "secret-file"],
-    collect: ["ssh", "tcp", "local", "verbose"],
+    string: [...KINDS, "local", "runtime", "timeout", "secret-file"],
+    collect: [...KINDS, "local", "verbose"],
     alias: { h: "help", v: "verbose" },
     unknown: refuseUnknown,
   });
@@ -198,7 +229,7 @@ async function send(source: string, destinations: readonly Destination[], how: H
     how.timeout,
   );
   const signal = AbortSignal.any([interruption.signal, late.signal]);
-  const bars = new Map<string, string>();
+  const bars = new Map<string, Bar>();
   let shown = 0;
   const it = new RSync(source, {
     callback: ({ target, type, path, progress: state }) => {
@@ -207,7 +238,7 @@ async function send(source: string, destinations: readonly Destination[], how: H
       // A terminal is not drawn more often than anybody can see.
       if (performance.now() - shown < 50) return;
       shown = performance.now();
-      progress([...bars.values()].join("  "));
+      progress(line(bars));
     },
   });
   try {
@@ -215,9 +246,9 @@ async function send(source: string, destinations: readonly Destination[], how: H
       const connection = target.connect(destinations.length > 1 ? labelled(name) : undefined);
       connections.push(connection);
       it.addTarget({ id: name, connection }, path, { delete: how.delete });
-      bars.set(name, `${name} connecting`);
+      bars.set(name, { part: 0, text: `${name} connecting` });
     }
-    progress([...bars.values()].join("  "));
+    progress(line(bars));
     const reports = await it.send({ raises: false, signal });
     progress();
     const ms = Math.round(performance.now() - start);

@@ -2,7 +2,8 @@
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { partOf } from "../cli/rsync.ts";
-import { across, acrossWith, assertCode, CLI, shell } from "./support/across.ts";
+import { biosCommand } from "../mod.ts";
+import { across, acrossWith, assertCode, CLI, shell, startAcross } from "./support/across.ts";
 import { runtime } from "./support/runtimes.ts";
 import { sshdMissing, startSshd } from "./support/sshd.ts";
 import { describe, inFolder, noise, put } from "./support/trees.ts";
@@ -68,6 +69,8 @@ Deno.test(
         ["There is no target", source],
         ["needs HOST:DEST", source, "--ssh", "host"],
         ["needs HOST:PORT:DEST", source, "--tcp", "host:/x"],
+        ["needs SOCKET:DEST", source, "--unix", "/run/across"],
+        ["needs CMD:DEST", source, "--command", "ssh host"],
         ["given twice", source, "--local", folder, "--local", folder],
         ['Unknown flag "--deleet"', source, "--deleet"],
       ] as const
@@ -86,7 +89,32 @@ Deno.test("across rsync parts targets from directories", () => {
   assertEquals(partOf("ssh", "ssh://me@host:2222/srv/x"), ["ssh://me@host:2222", "/srv/x"]);
   assertEquals(partOf("tcp", "host:1865:/srv"), ["host:1865", "/srv"]);
   assertEquals(partOf("tcp", "[::1]:1865:dir"), ["[::1]:1865", "dir"]);
+  assertEquals(partOf("unix", "/run/across:/srv/a:b"), ["/run/across", "/srv/a:b"]);
+  assertEquals(partOf("command", "run image:tag:/srv"), ["run image:tag", "/srv"]);
 });
+
+Deno.test(
+  "across rsync copies to servers and to what commands start, several at once",
+  inFolder(async (folder) => {
+    const source = `${folder}/source`, socket = `${folder}/socket`;
+    await put(`${source}/a/b`, "content");
+    await put(`${source}/large`, noise(400_000));
+    await using server = startAcross("serve", "--tcp", "127.0.0.1:0", "--unix", socket);
+    const [, address] = await server.until(/listening on tcp (\S+)\n/);
+    await server.until(/listening on unix/);
+    const { path } = await runtime("node", 20);
+    const command = biosCommand({ runtime: path }).map(shell).join(" ");
+    const targets = [["--tcp", `${address}:${folder}/tcp`], ["--unix", `${socket}:${folder}/unix`]];
+    targets.push(["--command", `${command}:${folder}/command`], ["--command", `exit 7:${folder}/none`]);
+    const result = await across("rsync", source, ...targets.flat(), "--json");
+    assertCode(result, 1);
+    const lines = result.out.trim().split("\n").map((line) => JSON.parse(line));
+    assertEquals(lines.map(({ ok, sent }) => [ok, sent]), [[true, 2], [true, 2], [true, 2], [false, 0]]);
+    assertMatch(lines[3].error.message, /status 7/);
+    const expected = await describe(source);
+    for (const name of ["tcp", "unix", "command"]) assertEquals(await describe(`${folder}/${name}`), expected);
+  }),
+);
 
 const noSsh = await sshdMissing();
 
@@ -113,17 +141,26 @@ const hasScript = await new Deno.Command("sh", { args: ["-c", "command -v script
   .then((it) => it.success, () => false);
 
 Deno.test(
-  "across rsync shows a bar on a terminal only",
+  "across rsync shows a bar on a terminal only, of the slowest target where more do not fit",
   { ignore: Deno.build.os !== "linux" || !hasScript },
   inFolder(async (folder) => {
     await put(`${folder}/source/large`, noise(8 << 20));
-    const args = [CLI, "rsync", `${folder}/source`, "--local", `${folder}/copy`];
-    const { stdout } = await new Deno.Command("script", {
-      args: ["-qec", [Deno.execPath(), "run", "-A", "--quiet", ...args].map(shell).join(" "), "/dev/null"],
-      env: { TERM: "xterm", NO_COLOR: "1" },
-      stdin: "null",
-    }).output();
-    const shown = new TextDecoder().decode(stdout);
-    assertMatch(shown, /\[[#-]{20}\] \d+%|\[-{20}\] listing/);
+    const onTerminal = async (env: Record<string, string>, ...names: string[]): Promise<string> => {
+      const args = [CLI, "rsync", `${folder}/source`, ...names.flatMap((name) => ["--local", `${folder}/${name}`])];
+      const { stdout } = await new Deno.Command("script", {
+        args: ["-qec", [Deno.execPath(), "run", "-A", "--quiet", ...args].map(shell).join(" "), "/dev/null"],
+        env: { TERM: "xterm", ...env },
+        stdin: "null",
+      }).output();
+      return new TextDecoder().decode(stdout);
+    };
+    const alone = await onTerminal({ NO_COLOR: "1" }, "one");
+    assertMatch(alone, /\[[#-]{20}\] \d+%|\[-{20}\] listing/);
+    assertMatch(alone, /one: 1 files sent/);
+    // The only sequences are those that clear the line; with colours the name of the target is bold, too.
+    // deno-lint-ignore no-control-regex -- escape sequences are what it is about
+    assertEquals(alone.replaceAll("\x1b[K", "").match(/\x1b/), null);
+    assertStringIncludes(await onTerminal({ NO_COLOR: "" }, "one"), `\x1b[1m${folder}/one\x1b[22m`);
+    assertStringIncludes(await onTerminal({ NO_COLOR: "1" }, "a", "b", "c"), "3 targets, slowest ");
   }),
 );
