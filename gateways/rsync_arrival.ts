@@ -29,6 +29,8 @@ export class Older {
   readonly path: string;
   readonly file: OpenFile;
   readonly info: EntryInfo;
+  #summing = false;
+  #closed = false;
 
   /** @throws {Error} If it cannot be read. */
   constructor(files: TreeFiles, path: string) {
@@ -41,26 +43,44 @@ export class Older {
   }
 
   /**
-   * Computes the checksums of its blocks, some at a time.
+   * Computes the checksums of its blocks, some at a time. What it reads next comes in meanwhile.
    *
    * @param files What makes digests.
    * @param size What it was said to have.
    */
   async *sums(files: TreeFiles, size: number): AsyncGenerator<{ weak: Uint8Array; strong: Uint8Array; last: boolean }> {
     const block = blockSize(size), count = Math.ceil(size / block);
-    const piece = new Uint8Array(Math.max(block, Math.min(PIECE, Math.ceil(size / block) * block)));
-    for (let first = 0; first < count;) {
-      const length = Math.min(piece.length, size - first * block);
-      if (await this.file.read(piece.subarray(0, length), first * block) < length) throw new Error("It became shorter");
-      const some = Math.ceil(length / block);
-      const weak = new DataView(new ArrayBuffer(4 * some)), strong = new Uint8Array(RSYNC.strong * some);
-      for (let i = 0; i < some; i++) {
-        const end = Math.min((i + 1) * block, length);
-        weak.setUint32(4 * i, weakSum(piece, i * block, end), true);
-        strong.set(files.digest(piece.subarray(i * block, end)).subarray(0, RSYNC.strong), RSYNC.strong * i);
+    const most = Math.max(block, Math.min(PIECE, count * block));
+    let piece = new Uint8Array(most), other = new Uint8Array(most);
+    const read = (first: number): Promise<number> => {
+      const length = Math.min(most, size - first * block);
+      const done = this.file.read(other.subarray(0, length), first * block);
+      done.catch(() => {});
+      return done;
+    };
+    this.#summing = true;
+    let next = read(0);
+    try {
+      for (let first = 0; first < count;) {
+        const length = Math.min(most, size - first * block);
+        if (await next < length) throw new Error("It became shorter");
+        if (this.#closed) throw new Error("It is not wanted any more");
+        [piece, other] = [other, piece];
+        const some = Math.ceil(length / block);
+        if (first + some < count) next = read(first + some);
+        const weak = new DataView(new ArrayBuffer(4 * some)), strong = new Uint8Array(RSYNC.strong * some);
+        for (let i = 0; i < some; i++) {
+          const end = Math.min((i + 1) * block, length);
+          weak.setUint32(4 * i, weakSum(piece, i * block, end), true);
+          strong.set(files.digest(piece.subarray(i * block, end)).subarray(0, RSYNC.strong), RSYNC.strong * i);
+        }
+        first += some;
+        yield { weak: new Uint8Array(weak.buffer), strong, last: first === count };
       }
-      first += some;
-      yield { weak: new Uint8Array(weak.buffer), strong, last: first === count };
+    } finally {
+      await next.catch(() => {});
+      this.#summing = false;
+      if (this.#closed) this.file.close();
     }
   }
 
@@ -70,8 +90,10 @@ export class Older {
     return info?.identity === identity && info.size === size && info.time === time && info.changed === changed;
   }
 
+  /** Closes it; while checksums are computed, as soon as they can be left. */
   close(): void {
-    this.file.close();
+    this.#closed = true;
+    if (!this.#summing) this.file.close();
   }
 }
 

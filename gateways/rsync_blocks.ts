@@ -133,6 +133,11 @@ const NOT_THIS = -2;
 /** While sums are missing, nothing is searched. */
 const NO_HEADS = new Int32Array(0);
 
+/** How many blocks may differ in a row before the next one is looked for elsewhere than where it was. */
+const IN_PLACE = 3;
+/** What is said of blocks that differ: the bytes to tell are not there yet, or (as 0) nothing in place is the same. */
+const LATER = -1;
+
 const keyOf = (weak: number): number => (weak + (weak >>> 16)) & 0xffff;
 
 /** Searches a file, piece by piece, for blocks that the other side has. */
@@ -171,6 +176,7 @@ export class Matcher {
   /** The end of the file, when all checksums are there: here alone the last block is looked for if it is shorter. */
   end(): Step[] {
     const steps: Step[] = [];
+    if (this.#rest.length >= this.#sums.block) this.#search(this.#rest, steps, true);
     const rest = this.#rest, sums = this.#sums, last = sums.count - 1;
     const length = last < 0 ? 0 : sums.lengthOf(last);
     const at = rest.length - length;
@@ -211,8 +217,27 @@ export class Matcher {
     this.#expected = index + 1;
   }
 
-  /** Goes through the bytes as far as they tell, and keeps what is left: less than a block. */
-  #search(bytes: Uint8Array, steps: Step[]): void {
+  /**
+   * How many blocks differ until one is again what was at its place: then nothing has moved, and these need not be looked for, which takes all
+   * checksums and a look at every byte. Sets `stalled` where a checksum is missing.
+   */
+  #changedInPlace(bytes: Uint8Array, at: number, final: boolean): number {
+    const sums = this.#sums, { block } = sums;
+    for (let ahead = 1; ahead <= IN_PLACE; ahead++) {
+      const index = this.#expected + ahead, from = at + ahead * block;
+      if ((index + 1) * block > sums.size) return 0;
+      if (from + block > bytes.length) return final ? 0 : LATER;
+      if (index >= sums.filled) {
+        this.#stalled = true;
+        return LATER;
+      }
+      if (sums.matches(index, this.#digest(bytes.subarray(from, from + block)))) return ahead;
+    }
+    return 0;
+  }
+
+  /** Goes through the bytes as far as they tell, and keeps what is left: a few blocks at most, less than one if these are the last bytes. */
+  #search(bytes: Uint8Array, steps: Step[], final = false): void {
     const sums = this.#sums, { block, size } = sums;
     const whole = Math.floor(size / block), heads = sums.complete ? sums.heads : NO_HEADS;
     const { length } = bytes;
@@ -227,10 +252,18 @@ export class Matcher {
         }
         if (this.#expected < whole && sums.matches(this.#expected, this.#digest(bytes.subarray(at, at + block)))) {
           index = this.#expected;
-        } else if (!sums.complete) {
-          this.#stalled = true;
-          break;
         } else {
+          const changed = this.#expected < whole ? this.#changedInPlace(bytes, at, final) : 0;
+          if (changed === LATER) break;
+          if (changed > 0) {
+            index = this.#expected + changed;
+            at += changed * block;
+          } else if (!sums.complete) {
+            this.#stalled = true;
+            break;
+          }
+        }
+        if (index < 0) {
           const sum = weakSum(bytes, at, at + block);
           a = sum & 0xffff;
           b = sum >>> 16;

@@ -70,6 +70,8 @@ class Receiver {
   readonly #places = new Map<number, Place>();
   readonly #wanted = new Map<number, Wanted>();
   readonly #older = new Map<number, Older>();
+  /** Resolves when all checksums were sent that were asked for. */
+  #signing: Promise<void> = Promise.resolve();
   #batch: Batch | undefined;
   #arrival: { readonly id: number; readonly it: Arrival | undefined } | undefined;
   #next = 1;
@@ -101,7 +103,7 @@ class Receiver {
     else if ("copy" in message) await this.#copy(message.copy, message.count);
     else if ("open" in message) this.#open(message);
     else if ("close" in message) await this.#close(message.close, message.error);
-    else if ("sign" in message) await this.#sign(message.sign);
+    else if ("sign" in message) this.#sign(message.sign);
     else if ("end" in message) return await this.#end();
     else refuse("something unknown");
     if (this.#done.length + this.#failed.length === 0) return;
@@ -256,21 +258,30 @@ class Receiver {
     this.#older.delete(id);
   }
 
-  async #sign(id: number): Promise<void> {
+  #sign(id: number): void {
     const wanted = isCount(id) ? this.#wanted.get(id) : undefined;
     if (wanted?.older === undefined || this.#older.has(id) || this.#older.size >= RSYNC.signing) {
       refuse("a question for checksums that makes no sense");
     }
     const { place, entry, older: size } = wanted;
+    let older: Older | undefined;
     try {
       this.#disk.check(place);
-      const older = new Older(this.#files, `${place.path}/${entry.name}`);
+      older = new Older(this.#files, `${place.path}/${entry.name}`);
       this.#older.set(id, older);
-      if (older.info.size !== size) throw new Error("It has another size by now");
+    } catch { /* it is not there any more */ }
+    // Meanwhile what the first ones tell of the content arrives already.
+    this.#signing = this.#signing.then(() => this.#sums(id, older, size)).catch(() => {});
+  }
+
+  /** Answers with checksums. Rejects when nobody listens any more. */
+  async #sums(id: number, older: Older | undefined, size: number): Promise<void> {
+    try {
+      if (older?.info.size !== size) throw new Error("It has another size by now");
       for await (const sums of older.sums(this.#files, size)) await this.#emit({ sums: id, ...sums });
     } catch {
       // Then everything is to be sent.
-      this.#forget(id);
+      if (this.#older.get(id) === older) this.#forget(id);
       const nothing = new Uint8Array(0);
       await this.#emit({ sums: id, weak: nothing, strong: nothing, last: true, none: true });
     }
