@@ -47,8 +47,9 @@ export class Older {
    *
    * @param files What makes digests.
    * @param size What it was said to have.
+   * @param weak Whether the weak ones are wanted, instead of the strong ones.
    */
-  async *sums(files: TreeFiles, size: number): AsyncGenerator<{ weak: Uint8Array; strong: Uint8Array; last: boolean }> {
+  async *sums(files: TreeFiles, size: number, weak: boolean): AsyncGenerator<{ bytes: Uint8Array; last: boolean }> {
     const block = blockSize(size), count = Math.ceil(size / block);
     const most = Math.max(block, Math.min(PIECE, count * block));
     let piece = new Uint8Array(most), other = new Uint8Array(most);
@@ -68,14 +69,14 @@ export class Older {
         [piece, other] = [other, piece];
         const some = Math.ceil(length / block);
         if (first + some < count) next = read(first + some);
-        const weak = new DataView(new ArrayBuffer(4 * some)), strong = new Uint8Array(RSYNC.strong * some);
+        const bytes = new Uint8Array((weak ? 4 : RSYNC.strong) * some), view = new DataView(bytes.buffer);
         for (let i = 0; i < some; i++) {
           const end = Math.min((i + 1) * block, length);
-          weak.setUint32(4 * i, weakSum(piece, i * block, end), true);
-          strong.set(files.digest(piece.subarray(i * block, end)).subarray(0, RSYNC.strong), RSYNC.strong * i);
+          if (weak) view.setUint32(4 * i, weakSum(piece, i * block, end), true);
+          else bytes.set(files.digest(piece.subarray(i * block, end)).subarray(0, RSYNC.strong), RSYNC.strong * i);
         }
         first += some;
-        yield { weak: new Uint8Array(weak.buffer), strong, last: first === count };
+        yield { bytes, last: first === count };
       }
     } finally {
       await next.catch(() => {});
@@ -112,6 +113,7 @@ export class Arrival {
   readonly #files: TreeFiles;
   readonly #announced: Announced;
   readonly #older: Older | undefined;
+  #compared = false;
   readonly #temporary: string;
   #file: OpenFile | undefined;
   /** Up to where it is known. */
@@ -127,6 +129,13 @@ export class Arrival {
     this.#announced = announced;
     this.#older = older;
     this.#temporary = temporary(announced.directory);
+  }
+
+  /** The older version, if its weak checksums may be asked for: once. */
+  compare(): Older | undefined {
+    if (this.#compared) return undefined;
+    this.#compared = true;
+    return this.#older;
   }
 
   /** The next bytes. */

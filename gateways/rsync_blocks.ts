@@ -1,6 +1,6 @@
 /**
- * Finding out what of a file the other side has already: checksums of blocks, a cheap one that can be rolled from byte to byte and a strong one, and
- * the search for these blocks in another version of the file. Pure: digests are passed in, and nothing is read or written here.
+ * Finding out what of a file the other side has already: checksums of blocks, a strong one and, where something has
+ * moved, a weak one that can be rolled from byte to byte, and the search for these blocks in another version of the file. Pure: digests are passed in, and nothing is read or written here.
  *
  * @module
  */
@@ -49,6 +49,7 @@ export class BlockSums {
   /** The strong ones, one behind the other. */
   readonly strong: Uint8Array;
   #filled = 0;
+  #weak = 0;
   #heads: Int32Array | undefined;
   /** For each block the next one with the same 16 bits, plus 1. */
   readonly #next: Int32Array;
@@ -66,11 +67,17 @@ export class BlockSums {
     this.#next = new Int32Array(this.count);
   }
 
+  /** Whether all strong ones are there. */
   get complete(): boolean {
     return this.#filled === this.count;
   }
 
-  /** How many there are already. */
+  /** Whether all weak ones are there, too: then blocks can be found wherever they are. */
+  get searchable(): boolean {
+    return this.complete && this.#weak === this.count;
+  }
+
+  /** How many strong ones there are already. */
   get filled(): number {
     return this.#filled;
   }
@@ -80,16 +87,22 @@ export class BlockSums {
     return Math.min(this.block, this.size - index * this.block);
   }
 
-  /** Adds the checksums of the next blocks. Returns whether they fit. */
-  add(weak: Uint8Array, strong: Uint8Array): boolean {
-    const count = weak.length / 4;
-    if (!Number.isInteger(count) || strong.length !== count * RSYNC.strong || this.#filled + count > this.count) {
-      return false;
-    }
-    const view = new DataView(weak.buffer, weak.byteOffset, weak.length);
-    for (let i = 0; i < count; i++) this.weak[this.#filled + i] = view.getUint32(4 * i, true);
+  /** Adds the strong checksums of the next blocks. Returns whether they fit. */
+  add(strong: Uint8Array): boolean {
+    const count = strong.length / RSYNC.strong;
+    if (!Number.isInteger(count) || this.#filled + count > this.count) return false;
     this.strong.set(strong, this.#filled * RSYNC.strong);
     this.#filled += count;
+    return true;
+  }
+
+  /** Likewise the weak ones. */
+  addWeak(weak: Uint8Array): boolean {
+    const count = weak.length / 4;
+    if (!Number.isInteger(count) || this.#weak + count > this.count) return false;
+    const view = new DataView(weak.buffer, weak.byteOffset, weak.length);
+    for (let i = 0; i < count; i++) this.weak[this.#weak + i] = view.getUint32(4 * i, true);
+    this.#weak += count;
     return true;
   }
 
@@ -149,6 +162,7 @@ export class Matcher {
   /** The block that follows the last one that was found: where it follows here, too, nothing has to be searched. */
   #expected = 0;
   #stalled = false;
+  #searching = false;
   #found: { copy: number; count: number } | undefined;
 
   constructor(sums: BlockSums, digest: Digest) {
@@ -156,14 +170,14 @@ export class Matcher {
     this.#digest = digest;
   }
 
-  /** Whether it waits for more checksums: then {@linkcode push} goes on, with no bytes. */
+  /** Whether it waits for more checksums: then {@linkcode push}, with no bytes, or {@linkcode end} goes on. */
   get stalled(): boolean {
     return this.#stalled;
   }
 
-  /** Whether all checksums are there. */
-  get ready(): boolean {
-    return this.#sums.complete;
+  /** Whether these are the weak ones, which are only wanted where something has moved. */
+  get searching(): boolean {
+    return this.#stalled && this.#searching;
   }
 
   /** Takes the next bytes. Returns what can be said by now: steps that refer to these bytes. */
@@ -173,10 +187,12 @@ export class Matcher {
     return steps;
   }
 
-  /** The end of the file, when all checksums are there: here alone the last block is looked for if it is shorter. */
+  /** The end of the file: here alone the last block is looked for if it is shorter. To be called again while it is {@linkcode stalled}. */
   end(): Step[] {
     const steps: Step[] = [];
     if (this.#rest.length >= this.#sums.block) this.#search(this.#rest, steps, true);
+    else this.#stalled = !this.#sums.complete;
+    if (this.#stalled) return steps;
     const rest = this.#rest, sums = this.#sums, last = sums.count - 1;
     const length = last < 0 ? 0 : sums.lengthOf(last);
     const at = rest.length - length;
@@ -239,10 +255,10 @@ export class Matcher {
   /** Goes through the bytes as far as they tell, and keeps what is left: a few blocks at most, less than one if these are the last bytes. */
   #search(bytes: Uint8Array, steps: Step[], final = false): void {
     const sums = this.#sums, { block, size } = sums;
-    const whole = Math.floor(size / block), heads = sums.complete ? sums.heads : NO_HEADS;
+    const whole = Math.floor(size / block), heads = sums.searchable ? sums.heads : NO_HEADS;
     const { length } = bytes;
     let at = 0, told = 0, a = 0, b = 0, rolling = false, alarms = 0, quiet = 0;
-    this.#stalled = false;
+    this.#stalled = this.#searching = false;
     while (length - at >= block) {
       let index = -1;
       if (!rolling) {
@@ -258,8 +274,9 @@ export class Matcher {
           if (changed > 0) {
             index = this.#expected + changed;
             at += changed * block;
-          } else if (!sums.complete) {
+          } else if (!sums.searchable) {
             this.#stalled = true;
+            this.#searching = sums.complete;
             break;
           }
         }

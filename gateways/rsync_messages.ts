@@ -92,7 +92,8 @@ export type Message =
   /** The next bytes of small files, or of the one that was opened. */
   | Uint8Array
   | { readonly files: readonly Small[] }
-  | { readonly sign: number }
+  /** Checksums are wanted of the older version of a file: the strong ones first, then, while it is open and if something has moved, the weak ones. */
+  | { readonly sign: number; readonly weak?: true }
   | { readonly open: number; readonly size: number; readonly mode: number; readonly time: number }
   | { readonly copy: number; readonly count: number }
   /** The end of what was opened, or, where `error` says why nothing of it is of use, of what was wanted. */
@@ -119,8 +120,8 @@ export type Answer =
   | {
     /** The number of the file. */
     readonly sums: number;
-    readonly weak: Uint8Array;
-    readonly strong: Uint8Array;
+    /** Of the kind that was asked for. */
+    readonly bytes: Uint8Array;
     readonly last: boolean;
     /** The older version cannot be read after all. */
     readonly none?: true;

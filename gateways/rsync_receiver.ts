@@ -103,7 +103,7 @@ class Receiver {
     else if ("copy" in message) await this.#copy(message.copy, message.count);
     else if ("open" in message) this.#open(message);
     else if ("close" in message) await this.#close(message.close, message.error);
-    else if ("sign" in message) this.#sign(message.sign);
+    else if ("sign" in message) this.#sign(message.sign, message.weak === true);
     else if ("end" in message) return await this.#end();
     else refuse("something unknown");
     if (this.#done.length + this.#failed.length === 0) return;
@@ -258,7 +258,14 @@ class Receiver {
     this.#older.delete(id);
   }
 
-  #sign(id: number): void {
+  #sign(id: number, weak: boolean): void {
+    if (weak) {
+      if (this.#arrival?.id !== id) refuse("a question for checksums that makes no sense");
+      const older = this.#arrival.it?.compare();
+      if (this.#arrival.it && !older) refuse("a question for checksums that makes no sense");
+      this.#signing = this.#signing.then(() => this.#sums(id, older, older?.info.size ?? 0, weak)).catch(() => {});
+      return;
+    }
     const wanted = isCount(id) ? this.#wanted.get(id) : undefined;
     if (wanted?.older === undefined || this.#older.has(id) || this.#older.size >= RSYNC.signing) {
       refuse("a question for checksums that makes no sense");
@@ -271,19 +278,18 @@ class Receiver {
       this.#older.set(id, older);
     } catch { /* it is not there any more */ }
     // Meanwhile what the first ones tell of the content arrives already.
-    this.#signing = this.#signing.then(() => this.#sums(id, older, size)).catch(() => {});
+    this.#signing = this.#signing.then(() => this.#sums(id, older, size, weak)).catch(() => {});
   }
 
   /** Answers with checksums. Rejects when nobody listens any more. */
-  async #sums(id: number, older: Older | undefined, size: number): Promise<void> {
+  async #sums(id: number, older: Older | undefined, size: number, weak: boolean): Promise<void> {
     try {
       if (older?.info.size !== size) throw new Error("It has another size by now");
-      for await (const sums of older.sums(this.#files, size)) await this.#emit({ sums: id, ...sums });
+      for await (const sums of older.sums(this.#files, size, weak)) await this.#emit({ sums: id, ...sums });
     } catch {
       // Then everything is to be sent.
       if (this.#older.get(id) === older) this.#forget(id);
-      const nothing = new Uint8Array(0);
-      await this.#emit({ sums: id, weak: nothing, strong: nothing, last: true, none: true });
+      await this.#emit({ sums: id, bytes: new Uint8Array(0), last: true, none: true });
     }
   }
 

@@ -226,12 +226,12 @@ export class Sender {
       for (const step of steps) await ("data" in step ? target.data(step.data) : target.write(step));
     };
     if (!matcher) return await (bytes && target.data(bytes));
-    if (bytes) await say(matcher.push(bytes));
-    while (!target.lost && (matcher.stalled || !bytes && !matcher.ready)) {
-      await target.more(id);
-      await say(matcher.push(NOTHING));
+    const step = (more: Uint8Array): Promise<void> => say(bytes ? matcher.push(more) : matcher.end());
+    await step(bytes ?? NOTHING);
+    while (!target.lost && matcher.stalled) {
+      await (matcher.searching ? target.weakSums(id) : target.more(id));
+      await step(NOTHING);
     }
-    if (!bytes) await say(matcher.end());
   }
 }
 

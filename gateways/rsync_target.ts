@@ -32,8 +32,10 @@ interface UnderWay {
 /** Checksums on their way. */
 interface Coming {
   readonly sums: BlockSums;
-  /** Whether the last ones came. */
+  /** Whether the last ones came that were asked for. */
   all: boolean;
+  /** Whether these are the weak ones. */
+  weak: boolean;
   /** Whether there are none after all. */
   none: boolean;
   /** Somebody waits for more. */
@@ -143,7 +145,7 @@ export class Target {
   #ask(): void {
     while (this.#sums.size < RSYNC.signing / 2 && this.#unasked.length > 0) {
       const [id, older] = this.#unasked.shift()!;
-      this.#sums.set(id, { sums: new BlockSums(older, blockSize(older)), all: false, none: false });
+      this.#sums.set(id, { sums: new BlockSums(older, blockSize(older)), all: false, weak: false, none: false });
       this.write({ sign: id });
     }
   }
@@ -165,6 +167,21 @@ export class Target {
     if (this.lost || !it) return;
     if (!it.all) await new Promise<void>((resolve) => it.more = resolve);
     if (it.none && it.sums.filled > 0) throw new Error("The older version over there cannot be read any more");
+  }
+
+  /**
+   * Asks for the weak ones as well, when all strong ones are there, and waits for some.
+   *
+   * @throws {Error} If there are none after all.
+   */
+  async weakSums(id: number): Promise<void> {
+    const it = this.#sums.get(id);
+    if (it && !it.weak) {
+      it.weak = true;
+      it.all = false;
+      this.write({ sign: id, weak: true });
+    }
+    await this.more(id);
   }
 
   /** Checksums of a file are of no more use. The ones that still come must be let come. */
@@ -306,13 +323,15 @@ export class Target {
     portion.resolve(wanted);
   }
 
-  #summed({ sums: id, weak, strong, last, none }: Extract<Answer, { sums: number }>): void {
+  #summed({ sums: id, bytes, last, none }: Extract<Answer, { sums: number }>): void {
     const waiting = this.#sums.get(id);
-    if (!waiting || !(weak instanceof Uint8Array && strong instanceof Uint8Array)) refuse("checksums of nothing");
-    if (waiting.all || none !== true && !waiting.sums.add(weak, strong)) refuse("checksums that do not fit");
+    if (!waiting || !(bytes instanceof Uint8Array)) refuse("checksums of nothing");
+    const { sums, weak } = waiting;
+    const fit = none === true || (weak ? sums.addWeak(bytes) : sums.add(bytes));
+    if (waiting.all || !fit) refuse("checksums that do not fit");
     waiting.all = last === true;
     waiting.none = none === true;
-    if (waiting.all && !waiting.none && !waiting.sums.complete) refuse("too few checksums");
+    if (waiting.all && !waiting.none && !(weak ? sums.searchable : sums.complete)) refuse("too few checksums");
     waiting.more?.();
   }
 }

@@ -11,13 +11,14 @@ import { describe, noise, put, sendTo, withEnd } from "./support/trees.ts";
 
 const digest = (bytes: Uint8Array): Uint8Array => createHash("sha256").update(bytes).digest();
 
-function sumsOf(older: Uint8Array, block: number): BlockSums {
+function sumsOf(older: Uint8Array, block: number, only?: "strong"): BlockSums {
   const sums = new BlockSums(older.length, block);
   for (let i = 0; i < sums.count; i++) {
     const bytes = older.subarray(i * block, i * block + sums.lengthOf(i));
     const weak = new DataView(new ArrayBuffer(4));
     weak.setUint32(0, weakSum(bytes), true);
-    assert(sums.add(new Uint8Array(weak.buffer), digest(bytes).subarray(0, 16)));
+    assert(sums.add(digest(bytes).subarray(0, 16)));
+    if (!only) assert(sums.addWeak(new Uint8Array(weak.buffer)));
   }
   return sums;
 }
@@ -85,6 +86,27 @@ Deno.test("files that are made to look alike cost a bounded number of digests", 
   matcher.push(newer);
   matcher.end();
   assert(digests > 32 && digests < newer.length / 2, `${digests} digests for ${newer.length} bytes`);
+});
+
+Deno.test("blocks are looked for elsewhere, which takes weak checksums, only where something has moved", () => {
+  const older = noise(50_000), block = 512;
+  const changed = older.slice();
+  for (const at of [0, 20_000, 20_480, 20_992, 49_999]) changed[at]! ^= 1;
+  const inPlace = new Matcher(sumsOf(older, block, "strong"), digest);
+  const steps = [...inPlace.push(changed.subarray(0, 30_000)), ...inPlace.push(changed.subarray(30_000))];
+  steps.push(...inPlace.end());
+  assertEquals(inPlace.stalled, false);
+  const sent = steps.map((step) => "data" in step ? step.data.length : step.copy);
+  assertEquals(sent, [512, 1, 3 * 512, 42, 50_000 % 512]);
+
+  const moved = new Matcher(sumsOf(older, block, "strong"), digest);
+  moved.push(older.subarray(1));
+  assertEquals([moved.stalled, moved.searching], [true, true]);
+  const early = new Matcher(new BlockSums(older.length, block), digest);
+  early.push(older);
+  assertEquals([early.stalled, early.searching], [true, false]);
+  assertEquals(early.end(), []);
+  assertEquals([early.stalled, early.searching], [true, false]);
 });
 
 Deno.test("blocks are as large as it takes to have a bounded number of them", () => {
