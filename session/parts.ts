@@ -23,6 +23,7 @@ import { Link } from "./link.ts";
 import type { ConnectionStatus } from "./peer.ts";
 import type { Records } from "./records.ts";
 import { References } from "./references.ts";
+import { Stalled } from "./stalled.ts";
 import type { StreamPort } from "./streams.ts";
 import { withoutOwnFrames } from "./stacks.ts";
 
@@ -84,7 +85,7 @@ export class Parts {
   readonly #reader = new Reader();
   readonly #decoder: Decoder;
   /** Messages that came while something was loaded that they need. */
-  #stalled: (() => void)[] | undefined;
+  readonly #stalled = new Stalled((error) => this.#init.fail(error));
   /** What is sent goes through it. */
   readonly link: Link;
   /** What goes by reference. */
@@ -263,14 +264,14 @@ export class Parts {
       // Bytes may be a Buffer, whose own slice() does not copy.
       const copy = Uint8Array.prototype.slice.call(bytes, start, end);
       const waits = this.#init.bounds?.keep(copy, segments);
-      this.#stalled!.push(() => {
+      this.#stalled.add(() => {
         waits?.();
         this.take(copy, 0, copy.length, segments, own);
       });
     };
     // What a loading module may wait for itself is let through; everything else keeps its order, and so does all that the extension may be for.
     if (
-      this.#stalled &&
+      this.#stalled.active &&
       (!isExtended() || kind !== MESSAGE.RESULT && kind !== MESSAGE.FAILURE && kind !== MESSAGE.MODULES)
     ) {
       return again();
@@ -285,7 +286,7 @@ export class Parts {
         const { bounds, followCalls } = this.#init;
         const loading = followCalls?.() ?? bounds?.thinned(this.link);
         if (!loading) return this.callee.called(reader);
-        this.#stall(loading);
+        this.#stalled.until(loading);
         return again();
       }
       this.#dispatch(kind, reader, segments);
@@ -303,14 +304,14 @@ export class Parts {
         return this.caller.failed(reader);
       case MESSAGE.DEFINE: {
         const loading = this.definitions.defined(reader);
-        if (loading) this.#stall(loading);
+        if (loading) this.#stalled.until(loading);
         return;
       }
       case MESSAGE.EXTEND: {
         const loading = this.#init.extend(reader.raw(reader.end - reader.position));
         if (!loading) return;
         loading.catch((error) => this.#init.fail(error));
-        this.extending = this.#stall(loading);
+        this.extending = this.#stalled.until(loading);
         // From now on another thread speaks for this one.
         loading.then(() => {
           const { link } = this;
@@ -358,20 +359,6 @@ export class Parts {
       if (loaded === this.extending) return;
       await (loaded = this.extending);
     }
-  }
-
-  /** Keeps messages back until something is loaded that they need. */
-  #stall(loading: Promise<unknown>): Promise<void> {
-    const stalled: (() => void)[] = this.#stalled = [];
-    return loading.catch(ignore).then(() => {
-      this.#stalled = undefined;
-      try {
-        // If one of them stalls again, the others wait behind it.
-        for (const take of stalled) this.#stalled ? (this.#stalled as (() => void)[]).push(take) : take();
-      } catch (error) {
-        this.#init.fail(error);
-      }
-    });
   }
 
   /** What is under way and held. */

@@ -18,6 +18,7 @@ import type { Exportable } from "./exchange.ts";
 import type { Extending } from "./extending.ts";
 import { extended, extension } from "./extension.ts";
 import type { Heartbeat } from "./heartbeat.ts";
+import { lastWords } from "./last_words.ts";
 import type { Link } from "./link.ts";
 import { Parts } from "./parts.ts";
 import type { ConnectionStatus, Hello } from "./peer.ts";
@@ -25,8 +26,6 @@ import { makeHello, peerInfo, peerName, readHello } from "./peer.ts";
 import { provision } from "./provision.ts";
 import type { SessionInit } from "./session_init.ts";
 
-/** How long a lost process is given to say how it ended, before its callers are told without. Milliseconds. */
-const LAST_WORDS = 300;
 /** How long `close()` waits for a child when `timeout` is off. Milliseconds. */
 const CHILD_TIMEOUT = 60_000;
 
@@ -61,7 +60,6 @@ export class Session {
   readonly #accepting: Deferred<boolean> = deferred();
   readonly #finished: Deferred<void> = deferred();
   readonly #served: Deferred<number> = deferred();
-
   /** Absent until a booted end has its extension. */
   #heartbeat: Heartbeat | undefined;
   /** Bytes received so far. */
@@ -222,19 +220,8 @@ export class Session {
     if (this.#heardGoodbye && error !== undefined) this.#wire.end().catch(ignore); // our goodbye could not leave
     if (this.#heardGoodbye || this.#cancelled || this.#saidGoodbye && error === undefined) return this.#finish();
     if (this.#over) return this.#finish();
-    let reason = error;
-    if (this.#wire.describe) {
-      // How a process ended says more than that its stream did.
-      await within(LAST_WORDS, this.#wire.closed);
-      const what = this.#wire.describe();
-      const noise = this.#opened ? "" : this.init.opening.noise.slice(-1000);
-      const before = this.#hello ? "" : " before the handshake";
-      reason = new Error(
-        `${what.replace(/^([^:]*)/, `$1${before}`)}${noise && `; its output was: ${noise}`}`,
-        error === undefined ? {} : { cause: error },
-      );
-    }
-    this.#fail(reason ?? new Error("The peer ended the stream without a goodbye"));
+    const noise = this.#opened ? "" : this.init.opening.noise.slice(-1000);
+    this.#fail(await lastWords(this.#wire, error, !!this.#hello, noise));
     this.#finish();
   }
 
