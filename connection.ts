@@ -367,6 +367,7 @@ function open(
 /** Opens a connection over a wire. */
 export function openConnection(options: Options, { wire, acceptCalls, steady }: Kind): Connection {
   return connect((connection) => {
+    const bounds = new Bounds(options.maxMessageSize);
     const session: Session = new Session({
       wire,
       acceptCalls,
@@ -374,10 +375,11 @@ export function openConnection(options: Options, { wire, acceptCalls, steady }: 
       options,
       connection,
       opening: new Opening(),
-      followCalls,
-      bounds: new Bounds(options.maxMessageSize),
+      beforeCall: (link) => followCalls() ?? bounds.thinned(link),
+      keep: (bytes, segments) => bounds.keep(bytes, segments),
       // The end of a process is seen, so what is behind its pipes may be silent as long as it may be busy.
-      extending: (link) => new Extending(link, options.timeout, () => !!wire.describe && session.caller.inFlight > 0),
+      extending: (link, heartbeat) =>
+        new Extending(link, options.timeout, heartbeat, () => !!wire.describe && session.caller.inFlight > 0),
     });
     return session;
   });

@@ -76,7 +76,7 @@ export function boot({ payload, input, output, wire: port, greeted, evaluate }: 
       if (first) watch();
     },
   });
-  session.served.then((timeout) => {
+  session.served.promise.then((timeout) => {
     peerTimeout = timeout;
     watch();
   });

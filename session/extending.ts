@@ -8,6 +8,7 @@
 import { MESSAGE } from "../protocol/messages.ts";
 import type { Writer } from "../protocol/writer.ts";
 import { idleTimeout } from "../runtime/host.ts";
+import type { Heartbeat } from "./heartbeat.ts";
 import type { Link } from "./link.ts";
 import { provision } from "./provision.ts";
 
@@ -22,7 +23,6 @@ export class Extending {
   #needed = false;
   #packed: Uint8Array | undefined;
   #answered = false;
-  readonly #busy: () => boolean;
   /** Whether the peer has nothing but its one thread, as far as we know. */
   #single = false;
   #over = false;
@@ -35,11 +35,12 @@ export class Extending {
   /**
    * @param link Where it is sent.
    * @param timeout The timeout of the connection, in milliseconds.
+   * @param heartbeat What watches over the peer.
    * @param busy Whether the peer may be busy with something that we asked for, and its end would be seen.
    */
-  constructor(link: Link, timeout: number, busy: () => boolean) {
+  constructor(link: Link, timeout: number, heartbeat: Heartbeat, busy: () => boolean) {
     this.#link = link;
-    this.#busy = busy;
+    heartbeat.excused = () => this.#single && busy();
     this.#patience = Math.min(PATIENCE, timeout / PARTS);
     link.extend = () => {
       const packed = this.#take();
@@ -55,11 +56,6 @@ export class Extending {
       this.#pieces.add(specifier);
       if (link.open) link.before((writer) => this.#write(writer, piece), () => this.#pieces.delete(specifier));
     };
-  }
-
-  /** Whether the peer may be busy, with nobody who could speak for it meanwhile: then its silence says nothing. */
-  get alone(): boolean {
-    return this.#single && this.#busy();
   }
 
   /** Our hello is encoded, for a peer that is going to have nothing but the kernel; what waited follows. */

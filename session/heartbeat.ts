@@ -25,8 +25,6 @@ export interface HeartbeatInit {
   readonly timeout: number;
   /** Gets what to end the connection with. */
   readonly fail: (error: Error) => void;
-  /** Whether the peer may be busy and has nobody who could speak for it. */
-  readonly excused: () => unknown;
 }
 
 /** Watches one connection. */
@@ -34,19 +32,19 @@ export class Heartbeat {
   readonly #link: Link;
   #timeout: number;
   readonly #fail: (error: Error) => void;
-  readonly #excused: () => unknown;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #stopped = false;
   /** Ticks in a row without a sign of life. */
   #quiet = 0;
+  /** Whether the peer may be busy, with nobody who could speak for it meanwhile: then its silence says nothing. */
+  excused: (() => boolean) | undefined;
   /** To be set when anything arrives. */
   received = false;
 
-  constructor({ link, timeout, fail, excused }: HeartbeatInit) {
+  constructor({ link, timeout, fail }: HeartbeatInit) {
     this.#link = link;
     this.#timeout = timeout;
     this.#fail = fail;
-    this.#excused = excused;
   }
 
   /** Gives the peer our timeout for its hello. */
@@ -82,7 +80,7 @@ export class Heartbeat {
     this.#after(period, () => {
       const now = performance.now();
       // Having been stopped or busy ourselves, we cannot tell how long the peer was silent: what it sent meanwhile is read first.
-      const unsure = now - due > period || this.#excused();
+      const unsure = now - due > period || this.excused?.();
       const link = this.#link;
       if (this.received || unsure) this.#quiet = 0;
       else if (++this.#quiet * period >= this.#timeout) {

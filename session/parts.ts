@@ -9,7 +9,6 @@ import type { DisconnectError } from "../protocol/errors.ts";
 import { OperationError, ProtocolError } from "../protocol/errors.ts";
 import { MESSAGE } from "../protocol/messages.ts";
 import { Reader } from "../protocol/reader.ts";
-import { ignore } from "../runtime/waiting.ts";
 import type { Wire } from "../transports/wire.ts";
 import type { Bounds } from "./bounds.ts";
 import { Callee } from "./callee.ts";
@@ -48,10 +47,10 @@ export interface PartsInit {
   readonly peerBooted: boolean;
   /** Who and where the peer is, for stacks. */
   readonly peer: string;
-  /** Has calls followed across `await`, as long as that is not the case: a promise, or nothing to wait for. Undefined where it comes with modules. */
-  readonly followCalls: (() => Promise<void> | undefined) | undefined;
-  /** Bounds what the peer has us keep. Absent where this end belongs to it. */
-  readonly bounds: Bounds | undefined;
+  /** What a call of the peer has to wait for, if anything. Undefined where this end belongs to it. */
+  readonly beforeCall: ((link: Link) => Promise<void> | undefined) | undefined;
+  /** See {@linkcode Bounds.keep}. Likewise. */
+  readonly keep: Bounds["keep"] | undefined;
   /** Why nothing can be asked any more. */
   readonly over: DisconnectError | undefined;
   /** Settles when it is known whether the peer takes modules from us. */
@@ -263,7 +262,7 @@ export class Parts {
     const again = () => {
       // Bytes may be a Buffer, whose own slice() does not copy.
       const copy = Uint8Array.prototype.slice.call(bytes, start, end);
-      const waits = this.#init.bounds?.keep(copy, segments);
+      const waits = this.#init.keep?.(copy, segments);
       this.#stalled.add(() => {
         waits?.();
         this.take(copy, 0, copy.length, segments, own);
@@ -283,8 +282,7 @@ export class Parts {
     try {
       if (own(kind, () => this.#decoder.value(reader))) return;
       if (kind === MESSAGE.CALL) {
-        const { bounds, followCalls } = this.#init;
-        const loading = followCalls?.() ?? bounds?.thinned(this.link);
+        const loading = this.#init.beforeCall?.(this.link);
         if (!loading) return this.callee.called(reader);
         this.#stalled.until(loading);
         return again();
@@ -312,13 +310,6 @@ export class Parts {
         if (!loading) return;
         loading.catch((error) => this.#init.fail(error));
         this.extending = this.#stalled.until(loading);
-        // From now on another thread speaks for this one.
-        loading.then(() => {
-          const { link } = this;
-          const start = link.begin(kind);
-          link.writer.u8(1);
-          link.commit(start);
-        }, ignore);
         return;
       }
       case MESSAGE.CANCEL:

@@ -38,7 +38,7 @@ export class Session {
   readonly #parts: Parts;
   /** What is sent goes through it. */
   readonly link: Link;
-  readonly #extending: Extending | undefined;
+  #extending: Extending | undefined;
 
   #connection: object | undefined;
   #opened = false;
@@ -59,10 +59,11 @@ export class Session {
   readonly #ready: Deferred<void> = deferred();
   readonly #accepting: Deferred<boolean> = deferred();
   readonly #finished: Deferred<void> = deferred();
-  readonly #served: Deferred<number> = deferred();
+  /** Resolves when the first answers after the handshake have left, with the peer's timeout in milliseconds. */
+  readonly served: Deferred<number> = deferred();
   /** Absent until a booted end has its extension. */
   #heartbeat: Heartbeat | undefined;
-  /** Bytes received so far. */
+  /** What was received so far. */
   #bytes = 0;
   #messages = 0;
 
@@ -95,8 +96,8 @@ export class Session {
       get peer() {
         return peerName(session.#hello);
       },
-      followCalls: init.followCalls,
-      bounds: init.bounds,
+      beforeCall: init.beforeCall,
+      keep: init.keep,
       get over() {
         return session.#over;
       },
@@ -107,13 +108,18 @@ export class Session {
       fail: (error) => this.#fail(error),
     });
     this.link = this.#parts.link;
-    this.#extending = init.extending?.(this.link);
     if (init.connection) this.#connection = this.#connect(init.connection);
     // A booted end is waited for, and ends with its stdin.
-    if (!init.extend) this.#watchOver().awaitHello();
+    if (!init.extend) {
+      const heartbeat = this.#watchOver();
+      this.#extending = init.extending?.(this.link, heartbeat);
+      heartbeat.awaitHello();
+    }
     this.#ready.promise.catch(ignore);
     this.#accepting.promise.catch(ignore);
-    this.#start();
+    wire.opened?.catch((error) => this.#fail(error));
+    wire.start({ data: (chunk) => this.#data(chunk), end: (error) => this.#end(error) });
+    this.link.write(superblock());
   }
 
   /** The public connection is there. */
@@ -127,15 +133,7 @@ export class Session {
       link: this.link,
       timeout: this.#timeout,
       fail: (error) => this.#fail(error),
-      excused: () => this.#extending?.alone,
     });
-  }
-
-  #start(): void {
-    const wire = this.#wire;
-    wire.opened?.catch((error) => this.#fail(error));
-    wire.start({ data: (chunk) => this.#data(chunk), end: (error) => this.#end(error) });
-    this.link.write(superblock());
   }
 
   #data(chunk: Uint8Array): void {
@@ -207,9 +205,14 @@ export class Session {
     // Not before the first answers have left, nor before an extension that is to come: threads, and in Deno the first timer, cost the main thread milliseconds.
     const { extend, patience } = this.init;
     this.#parts.answered().then(() => {
-      this.#served.resolve(timeout);
+      this.served.resolve(timeout);
       return extend && extended;
-    }).then(() => this.#over || this.#watchOver().start(timeout, patience?.(hello), !!extend));
+    }).then(() => {
+      if (this.#over) return;
+      this.#watchOver().start(timeout, patience?.(hello), !!extend);
+      // From now on another thread speaks for this one.
+      if (extend) this.link.send(MESSAGE.EXTEND, 1, undefined);
+    });
     this.#accepting.resolve(modules);
     this.#ready.resolve();
   }
@@ -341,14 +344,13 @@ export class Session {
     const patience = this.#timeout === Infinity ? CHILD_TIMEOUT : this.#timeout;
     if (!this.#over) {
       debug(1, () => "closing");
-      const wasReady = this.#hello !== undefined;
       this.#stop(() => new DisconnectError("Connection is closed"), true);
+      const wasReady = !!this.#hello;
       if (wasReady) this.#sayGoodbye(), this.link.drained().then(() => wire.end());
       else wire.abort(this.#over);
       this.#finishWhenClosed();
-      if (!await within(patience, wire.closed)) {
-        wire.abort(this.#over);
-      } else if (wasReady && !this.#cancelled) {
+      if (!await within(patience, wire.closed)) wire.abort(this.#over);
+      else if (wasReady && !this.#cancelled) {
         const exit = await wire.closed;
         if (exit && exit.code !== 0) {
           throw new Error(wire.describe?.() ?? `The process ended with ${exit.code ?? exit.signal}`);
@@ -372,11 +374,6 @@ export class Session {
   /** See `Connection.export()`. */
   export(modules: readonly Exportable[], bindings: object | undefined): Promise<void> {
     return this.#during(this.#parts.exchange.export(modules, bindings));
-  }
-
-  /** Resolves when the first answers after the handshake have left, with the peer's timeout in milliseconds. */
-  get served(): Promise<number> {
-    return this.#served.promise;
   }
 
   /** The source of another part of across, from the peer. */

@@ -8,6 +8,7 @@ import type { Options } from "../protocol/options.ts";
 import type { Opening } from "../protocol/superblock.ts";
 import type { Wire } from "../transports/wire.ts";
 import type { Extending } from "./extending.ts";
+import type { Heartbeat } from "./heartbeat.ts";
 import type { Hold } from "./hold.ts";
 import type { Link } from "./link.ts";
 import type { PartsInit } from "./parts.ts";
@@ -29,11 +30,11 @@ export interface SessionInit {
   /** The public connection; absent where that is made only when somebody asks for it. */
   readonly connection?: object;
   /** See {@linkcode PartsInit}. */
-  readonly followCalls?: PartsInit["followCalls"];
+  readonly beforeCall?: PartsInit["beforeCall"];
   /** See {@linkcode PartsInit}. */
-  readonly bounds?: PartsInit["bounds"];
+  readonly keep?: PartsInit["keep"];
   /** Makes what sends the extension to a peer that is booted. */
-  readonly extending?: (link: Link) => Extending;
+  readonly extending?: (link: Link, heartbeat: Heartbeat) => Extending;
   /** Takes the extension, where this end was booted by its peer, which owns the process. See {@linkcode PartsInit}. */
   readonly extend?: PartsInit["extend"];
   /** Ends the process at once, where nothing is left to do for it once both sides have said goodbye. */
