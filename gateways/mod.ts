@@ -33,6 +33,8 @@ export { MultiChannel } from "./multi_channel.ts";
 export type { QueueInit, ReceiveQueue } from "./multi_channel.ts";
 export type { MapInit, MapProgress } from "./map.ts";
 export { carry, joinFarEnd } from "./carrier.ts";
+export type { Carriage } from "./carrier.ts";
+export type { Lane } from "./lane.ts";
 export { Execution, FarEnd, getChannel, openFarEnd } from "./far_end.ts";
 export type { FarConfiguration, RemoteStatus, Source } from "./far_end.ts";
 export type { ProcessFacts, Surroundings } from "../runtime/surroundings.ts";

@@ -7,12 +7,15 @@ Deno.test("every row of docs/from-python.md names a test that exists", () => che
 Deno.test("every row of docs/from-python-remoteobj.md names a test that exists", () =>
   checkRows("from-python-remoteobj.md", 35));
 
+Deno.test("every row of docs/from-python-execnet.md names a test that exists", () =>
+  checkRows("from-python-execnet.md", 60));
+
 async function checkRows(file: string, least: number): Promise<void> {
   const text = await Deno.readTextFile(new URL(`../docs/${file}`, import.meta.url));
   const missing: string[] = [];
   let rows = 0;
   for (const line of text.split("\n")) {
-    if (!line.startsWith("| ") || /^\| (?:-+|Python) +\|/.test(line) || line.startsWith("| --")) continue;
+    if (!line.startsWith("| ") || /^\| (?:-+|Python|execnet) +\|/.test(line) || line.startsWith("| --")) continue;
     rows++;
     const cell = line.split("|").at(-2)!.trim();
     const [, file, name] = /^`(\w+\.ts)`: (.+)$/.exec(cell) ?? [];

@@ -6,71 +6,14 @@
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { getPriority } from "node:os";
-import type { Channel, Gateway } from "../gateways/mod.ts";
 import { HostNotFound, RemoteError } from "../gateways/mod.ts";
-import { greet } from "./fixtures/gateways/greet.ts";
 import { assertRejects } from "./support/assert_rejects.ts";
+import { everything } from "./support/gateway_scenarios.ts";
 import { inGroup, SOON, withGateway } from "./support/gateways.ts";
 import { condition, noLeaks } from "./support/leaks.ts";
 import { runtime } from "./support/runtimes.ts";
 import type { RuntimeName } from "./support/runtimes.ts";
 import { sshdMissing, startSshd } from "./support/sshd.ts";
-
-const FIXTURES = import.meta.resolve("./fixtures/gateways/");
-
-/** All that a gateway has to be able to do, wherever it is. */
-async function everything(gateway: Gateway): Promise<void> {
-  // Text, with arguments, types, and await.
-  const text = gateway.remoteExec(
-    `const sum: number = base + (await channel.receive() as number); await channel.send([sum, __name__]);`,
-    { base: 40 },
-  );
-  await text.send(2);
-  assertEquals(await text.receive(SOON), [42, "__channelexec__"]);
-  await text.waitClose(SOON);
-  // A function, by its source.
-  const fn = gateway.remoteExec(async (channel: Channel, { names }: { names: string[] }) => {
-    for (const name of names) await channel.send(name.length);
-  }, { names: ["a", "bc"] });
-  const lengths: unknown[] = [];
-  for await (const length of fn) lengths.push(length);
-  assertEquals(lengths, [1, 2]);
-  // A function, by its exported name.
-  await gateway.export(`${FIXTURES}greet.ts`);
-  assertEquals(await gateway.remoteExec(greet, { name: "Ada" }).receive(SOON), "Hello Ada");
-  // Modules, with a default export and without.
-  assertEquals(await gateway.remoteExec(`${FIXTURES}main.ts`, { n: 20 }).receive(SOON), 21);
-  assertEquals(await gateway.remoteExec(new URL(`${FIXTURES}main.ts`), { n: 1 }).receive(SOON), 2);
-  for (let i = 0; i < 3; i++) {
-    const bare = gateway.remoteExec(`${FIXTURES}bare.ts`);
-    await bare.send(i);
-    assertEquals(await bare.receive(SOON), ["bare", i]);
-    await bare.waitClose(SOON);
-  }
-  // Channels, callbacks, bytes.
-  const inner = gateway.newChannel();
-  const channel = gateway.remoteExec("await inner.send(await ask(20)); inner.close(); await channel.send(bytes)", {
-    inner,
-    ask: (n: number) => n + 1,
-    bytes: new Uint8Array(100_000).fill(7),
-  });
-  assertEquals(await inner.receive(SOON), 21);
-  assertEquals((await channel.receive<Uint8Array>(SOON)).length, 100_000);
-  // Failures.
-  const error = await assertRejects(() => gateway.remoteExec("null.x").receive(SOON), RemoteError, "TypeError");
-  assertStringIncludes(error.stack!, gateway.id);
-  await assertRejects(() => gateway.remoteExec("not JavaScript").receive(SOON), RemoteError, "SyntaxError");
-  // It answers while a source waits, and several run at a time.
-  const waiting = gateway.remoteExec("await channel.receive()");
-  await condition(async () => (await gateway.remoteStatus()).executing === 1, "one runs");
-  assertEquals((await gateway.remoteStatus()).queued, 0);
-  waiting.close();
-  await condition(async () => (await gateway.remoteStatus()).executing === 0, "none runs");
-  const here = await gateway.remoteExec(
-    `const names = Object.keys(await import("@x/across/gateways")); await channel.send(names.includes("getChannel"))`,
-  ).receive(SOON);
-  assertEquals(here, true);
-}
 
 for (
   const [name, version] of [["deno"], ["deno", "2.0"], ["node", "20"], ["node", "26"], ["bun"]] as [
@@ -124,10 +67,13 @@ Deno.test(
     const second = await group.makeGateway({ via: "first", id: "second", runtime: path });
     await everything(second);
     assertEquals((await second.remoteInfo()).runtime, "node");
-    const third = await group.makeGateway("popen//via=second//id=third");
+    const { path: bun } = await runtime("bun");
+    const third = await group.makeGateway({ via: "second", id: "third", runtime: bun });
     await everything(third);
     const pids = await group.remoteExec("channel.send((await import('node:process')).default.pid)").receiveEach();
     assertEquals(new Set(pids).size, 3);
+    // What keeps one from opening is told as if there were nobody between.
+    await assertRejects(() => group.makeGateway("via=second//chdir=/dev/null/nowhere"), Error, "/dev/null/nowhere");
   }),
 );
 

@@ -8,6 +8,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { getSocketServer, Group, HostNotFound } from "../gateways/mod.ts";
 import { BiosConnectionHandler, runTcp, runUnix } from "../servers/mod.ts";
 import { assertRejects } from "./support/assert_rejects.ts";
+import { everything } from "./support/gateway_scenarios.ts";
 import { inGroup, SOON } from "./support/gateways.ts";
 import { condition, descendants, noLeaks } from "./support/leaks.ts";
 import { evalArgs, runtime } from "./support/runtimes.ts";
@@ -34,6 +35,7 @@ Deno.test(
         const unix = await group.makeGateway({ unix: `${place}/socket`, chdir: `${place}/new` });
         assertEquals((await unix.remoteInfo()).cwd, await Deno.realPath(`${place}/new`));
         assertEquals(await tcp.remoteExec("channel.send(Deno.env.get('A'))").receive(SOON), "b");
+        for (const gateway of [tcp, unix]) await everything(gateway);
         await assertRejects(() => group.makeGateway({ socket: `127.0.0.1:${port}`, secret: "wrong" }), Error);
         assertEquals(group.length, 2);
       } finally {
@@ -73,6 +75,7 @@ for (const [name, version] of [["deno"], ["node", "20"], ["bun"]] as const) {
           assertEquals([(await a!.remoteInfo()).runtime, (await b!.remoteInfo()).runtime], [name, name]);
           assert((await a!.remoteInfo()).pid !== (await b!.remoteInfo()).pid);
           const bytes = new Uint8Array(1_000_000).fill(9);
+          await everything(b!);
           const echo = a!.remoteExec("channel.send((await channel.receive()).length)");
           await echo.send(bytes);
           assertEquals(await echo.receive(SOON), 1_000_000);
