@@ -1,21 +1,25 @@
 /**
  * Gateways: how long one takes to start, round trips a second of an echo, and throughput of channels, next to Python's execnet where
- * `python3 -c "import execnet"` works. All are measured in one run, in turns.
+ * `python3 -c "import execnet"` works. The Deno that runs this takes part, and Node 20, 24 and 26 and
+ * Bun where they are found, in turns.
  *
  *   deno run -A benches/gateways.ts [--quick] [--json]
  *
- * `start`: milliseconds from `makeGateway()` to the first item. `eight`: the same for eight in a group. `echo`: one small item after the other, there and
- * back, a second. `there and back`: items of 1 MiB, sixteen at once, in MB/s of one direction. Figures are medians of the rounds. rsync is not measured here.
+ * `bare`: milliseconds that the interpreter takes to start and end, without anything to do, for comparison: no gateway on it can be faster. `start`:
+ * from `makeGateway()` to the first item. `eight`: the same for eight in a group. `echo`: one small item after the other, there and
+ * back, a second. `there and back`: items of 1 MiB, in MB/s of one direction. Figures are medians of the rounds; behind each is the median of the
+ * ratios to execnet, more than 1 where across is ahead. rsync is not measured here.
  *
  * @module
  */
 
 import { parseArgs } from "@std/cli";
 import { Group } from "../gateways/mod.ts";
+import { findInterpreters } from "../scripts/find_interpreters.ts";
 import { median } from "./support/rounds.ts";
 
 const { quick, json } = parseArgs(Deno.args, { boolean: ["quick", "json"] });
-const ROUNDS = quick ? 3 : 7;
+const ROUNDS = quick ? 3 : 5;
 const ECHOES = quick ? 500 : 5_000;
 const ITEMS = quick ? 32 : 256;
 const MIB = 1 << 20;
@@ -23,9 +27,19 @@ const PID = "channel.send(1)";
 const ECHO = "for await (const item of channel) await channel.send(item)";
 
 /** What is measured of one contender in one round. */
-type Figures = Readonly<Record<"start" | "eight" | "echo" | "there and back", number>>;
+type Figures = Readonly<Record<"bare" | "start" | "eight" | "echo" | "there and back", number>>;
+/** Of these, less is better. */
+const TIMES: readonly string[] = ["bare", "start", "eight"];
 
-async function ours(spec: string): Promise<Figures> {
+/** How long a program takes that does nothing. */
+async function bareStart(program: string, args: readonly string[]): Promise<number> {
+  const began = performance.now();
+  await new Deno.Command(program, { args: [...args], stdin: "null", stdout: "null", stderr: "null" }).output();
+  return performance.now() - began;
+}
+
+async function ours(spec: string, program: string, nothing: readonly string[]): Promise<Figures> {
+  const bare = await bareStart(program, nothing);
   const began = performance.now();
   await using group = new Group();
   const gateway = await group.makeGateway(spec);
@@ -53,7 +67,7 @@ async function ours(spec: string): Promise<Figures> {
   const opening = performance.now();
   await group.makeGateways(Array.from({ length: 8 }, () => spec));
   await group.remoteExec(PID).receiveEach();
-  return { start, eight: performance.now() - opening, echo, "there and back": moved };
+  return { bare, start, eight: performance.now() - opening, echo, "there and back": moved };
 }
 
 const PYTHON = `
@@ -96,13 +110,20 @@ async function python(script: string): Promise<string | undefined> {
   }
 }
 
-const contenders = new Map<string, () => Promise<Figures>>([
-  ["across, deno", () => ours("popen//runtime=deno")],
-  ["across, node", () => ours("popen//runtime=node")],
-]);
+const contenders = new Map<string, () => Promise<Figures>>();
+for (const { label, path } of await findInterpreters()) {
+  const [name, major] = label.split(/[ .]/) as [string, string];
+  if (name === "deno" ? path !== Deno.execPath() : name === "node" && !["20", "24", "26"].includes(major)) continue;
+  const nothing = name === "deno" ? ["run", "--no-config", "data:application/javascript,"] : ["-e", "0"];
+  contenders.set(`across, ${label}`, () => ours(`popen//runtime=${path}`, path, nothing));
+}
 const version = (await python("import execnet; print(execnet.__version__)"))?.trim();
-if (version) contenders.set(`execnet ${version}`, async () => JSON.parse((await python(PYTHON))!));
-else console.error("execnet is not there: only across is measured");
+const execnet = `execnet ${version}`;
+if (version) {
+  contenders.set(execnet, async () => {
+    return { bare: await bareStart("python3", ["-c", "pass"]), ...JSON.parse((await python(PYTHON))!) };
+  });
+} else console.error("execnet is not there: only across is measured");
 
 const results = new Map<string, Figures[]>([...contenders.keys()].map((name) => [name, []]));
 for (let round = -1; round < ROUNDS; round++) {
@@ -115,9 +136,25 @@ const rows = Object.fromEntries(
   [...results].map(([name, list]) => [
     name,
     Object.fromEntries(
-      Object.keys(list[0]!).map((key) => [key, Math.round(median(list.map((it) => it[key as keyof Figures])))]),
+      Object.keys(list[0]!).map((key) => {
+        const of = (figures: Figures) => figures[key as keyof Figures];
+        const others = results.get(execnet);
+        const ratios = others &&
+          list.map((it, i) => TIMES.includes(key) ? of(others[i]!) / of(it) : of(it) / of(others[i]!));
+        return [key, { median: median(list.map(of)), ...(ratios && { ratio: median(ratios) }) }];
+      }),
     ),
   ]),
 );
 if (json) console.log(JSON.stringify(rows));
-else console.table(rows);
+else {
+  const keys = ["bare", "start", "eight", "echo", "there and back"];
+  console.log("".padEnd(22) + keys.map((key) => key.padStart(18)).join(""));
+  for (const [name, row] of Object.entries(rows)) {
+    const cells = keys.map((key) => {
+      const { median, ratio } = row[key]!;
+      return `${median.toFixed(0)}${ratio && name !== execnet ? ` (${ratio.toFixed(2)})` : ""}`.padStart(18);
+    });
+    console.log(name.padEnd(22) + cells.join(""));
+  }
+}
