@@ -6,7 +6,7 @@
 
 import { assert, assertEquals, assertMatch, assertStrictEquals, assertThrows } from "@std/assert";
 import { deflateRawSync, inflateRawSync } from "node:zlib";
-import { entryImports, entrySource, extensionSource, kernelSource } from "../bios/embedded.ts";
+import { entryImports, entrySource, extensionSource, kernelSource, pieceSource } from "../bios/embedded.ts";
 import { Sources } from "../bios/sources.ts";
 import config from "../deno.json" with { type: "json" };
 import { OperationError } from "../protocol/errors.ts";
@@ -23,6 +23,15 @@ Deno.test("the embedded kernel and its extension are plain strict JavaScript fro
     new Function("init", `"use strict";${text}`); // parses, without import.meta and static imports
     assert(!text.includes(new URL("../", import.meta.url).pathname), "names no folder of this machine");
   }
+});
+
+Deno.test("a piece is a strict script from nowhere in particular, and there is none of what is none", () => {
+  const text = inflateRawSync(pieceSource("channels")!).toString();
+  assertMatch(text, /^\(\(\)=>\{"use strict";[\0-\x7f]*\}\)\(\);\n\/\/# sourceURL=across:core$/);
+  new Function(text); // parses, without import.meta and static imports
+  assert(!text.includes(new URL("../", import.meta.url).pathname), "names no folder of this machine");
+  assertStrictEquals(pieceSource("channels"), pieceSource("channels"));
+  for (const name of ["servers", "other", "toString"]) assertEquals(pieceSource(name), undefined);
 });
 
 Deno.test("the kernel has numbers in place of the names of constants", () => {
