@@ -173,7 +173,7 @@ async function subjects(ca: string, tls: object): Promise<Subject[]> {
 }
 
 async function measure(all: readonly Subject[]): Promise<Record<string, Rates>> {
-  const effort = quick ? { slice: 50, rounds: 3 } : { slice: 300, rounds: 9 };
+  const effort = quick ? { slice: 50, rounds: 3 } : { slice: 200, rounds: 5 };
   const clients = await Promise.all(all.map(async ({ name, dial }) => ({ name, client: await dial() })));
   const inTurn = clients.map(({ name, client }): Contender => ({
     name,

@@ -296,7 +296,11 @@ export class Link {
       this.writingSince = 0;
       this.#outbox.recycle(bytes);
       this.flush();
-    }, this.#failed); // and it stays `writing`: nothing leaves any more
+    }, (error) => {
+      this.#failed(error); // and it stays `writing`: nothing leaves any more
+      // What waits for the goodbye to leave waits in vain, where that is what failed.
+      for (const resolve of this.#idle.splice(0)) resolve();
+    });
     return false;
   }
 

@@ -7,6 +7,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { Connection, DisconnectError, Options } from "../mod.ts";
 import { assertRejects } from "./support/assert_rejects.ts";
+import { inTime } from "./support/leaks.ts";
 import { baseline, pair, pipes } from "./support/pair.ts";
 
 Deno.test("operations that are issued before the handshake wait for it", async () => {
@@ -107,6 +108,43 @@ Deno.test("a peer that never answers is given up after the timeout", async () =>
   await left.close();
   await there.readable.cancel().catch(() => {});
 });
+
+for (const [how, reset] of [["is at its end", false], ["is reset", true]] as const) {
+  Deno.test(`close() does not wait for the timeout where the peer has gone before our goodbye could leave, and the stream ${how}`, async () => {
+    const [there, back] = pipes();
+    const right = Connection.fromPipes(there.readable, back.writable);
+    const [writer, reader] = [there.writable.getWriter(), back.readable.getReader()];
+    const gone = Promise.withResolvers<void>();
+    let over = false;
+    let rest: Uint8Array | undefined;
+    // As a socket of Deno's to a process that was killed: the end to be read, and nobody to write to.
+    const left = Connection.fromSocket({
+      async read(buffer) {
+        rest ??= await Promise.race([reader.read().then(({ value }) => value), gone.promise.then(() => undefined)]);
+        if (over && reset) throw new Error("Connection reset by peer");
+        if (!rest || over) return null;
+        const size = Math.min(rest.length, buffer.length);
+        buffer.set(rest.subarray(0, size));
+        rest = size < rest.length ? rest.subarray(size) : undefined;
+        return size;
+      },
+      async write(chunk: Uint8Array) {
+        if (over) throw new Error("Broken pipe");
+        await writer.write(chunk.slice());
+        return chunk.length;
+      },
+      closeWrite: () => Promise.reject(new Error("Broken pipe")),
+      close() {},
+    }, { acceptCalls: false });
+    assertEquals(await left.call(() => 1), 1);
+    over = true;
+    const closing = left.close();
+    gone.resolve();
+    await inTime(closing, 30_000); // of the 60 s that it had to wait
+    right.cancel();
+    await right.close();
+  });
+}
 
 Deno.test("[Symbol.asyncDispose] does not throw what a call threw already", async () => {
   const { left, right } = await pair();

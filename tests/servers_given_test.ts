@@ -147,7 +147,7 @@ for (const name of ["ProcessConnectionHandler", "BiosConnectionHandler"]) {
     await testEachRuntime(
       `a child that spins is killed when close() has waited, or its client has gone for the timeout (${where})`,
       noLeaks(async (runtime: Runtime) => {
-        const server = await serve(runtime, name, unix, { timeout: 1_000 });
+        const server = await serve(runtime, name, unix, { timeout: 4_000 });
         const [left, kept] = [server.dial(), server.dial()];
         const pids = await Promise.all([pidOf(left), pidOf(kept)]);
         const spinning = [spin(left), spin(kept)];
@@ -192,7 +192,7 @@ for (const name of ["ProcessConnectionHandler", "BiosConnectionHandler"]) {
   await testEachRuntime(
     `clients that show themselves and then say no more are dropped, and count until then (${name})`,
     noLeaks(async (runtime: Runtime) => {
-      const server = await serve(runtime, name, false, { timeout: 1_500, maxConnections: 1 });
+      const server = await serve(runtime, name, false, { timeout: 4_000, maxConnections: 1 });
       const silent = await Deno.connect({ port: server.port });
       await silent.write(superblock());
       await condition(async () => await server.ask<number>("globalThis.handler.connections") === 1, "it is served");

@@ -53,17 +53,20 @@ function denoWire(conn: DenoConnLike): Wire {
   const source = createSource(async (data) => {
     const small = new Uint8Array(WAITING_SIZE);
     let buffer = small;
-    for (let size; (size = await conn.read(buffer)) !== null;) {
-      const wait = data(buffer.subarray(0, size));
-      if (wait) await wait;
-      if (size >= WAITING_SIZE) {
-        if (buffer === small) buffer = spares.pop() ?? new Uint8Array(BUFFER_SIZE);
-      } else if (buffer !== small) {
-        if (spares.length < SPARES) spares.push(buffer);
-        buffer = small;
+    try {
+      for (let size; (size = await conn.read(buffer)) !== null;) {
+        const wait = data(buffer.subarray(0, size));
+        if (wait) await wait;
+        if (size >= WAITING_SIZE) {
+          if (buffer === small) buffer = spares.pop() ?? new Uint8Array(BUFFER_SIZE);
+        } else if (buffer !== small) {
+          if (spares.length < SPARES) spares.push(buffer);
+          buffer = small;
+        }
       }
+    } finally {
+      half(); // also where it breaks while we say goodbye
     }
-    half();
   }, close);
   let writing: Promise<void> | undefined;
   const rest = async (chunk: Uint8Array) => {
