@@ -75,8 +75,6 @@ type Counters =
   | "modulesSent";
 
 const NOTHING = new Uint8Array(0);
-/** What an idle connection may keep of what it read last, in bytes. */
-const SMALL = 4096;
 const NO_SEGMENTS: readonly ArrayBuffer[] = [];
 /** How many sessions there were: the modules of each have names of their own. */
 let count = 0;
@@ -294,7 +292,7 @@ export class Parts {
     } finally {
       this.references.takeArriving(); // of a message that does not wait for any of it
       this.#decoder.begin(NO_SEGMENTS); // or it would keep what it decoded last
-      if (end === bytes.length && end > SMALL) reader.reset(NOTHING); // and an idle connection a large buffer
+      if (end === bytes.length) reader.reset(NOTHING); // and an idle connection what it was read into
     }
   }
 

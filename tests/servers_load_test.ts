@@ -64,7 +64,7 @@ Deno.test(
 );
 
 Deno.test(
-  "connections that are idle hold no buffers, on either side",
+  "connections that are idle after small messages hold no buffers, on either side",
   noLeaks(async () => {
     await using handler = make();
     const server = await tcpServer({ handler });
@@ -86,6 +86,7 @@ Deno.test(
         assertEquals(await api.square(3), 9);
         // Buffers were needed, small and large.
         assertEquals((await api.echo(new Uint8Array(100_000))).length, 100_000);
+        assertEquals(await api.square(4), 16);
       }));
       return clients;
     };
