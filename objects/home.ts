@@ -19,6 +19,18 @@ export interface Port {
   detach(face: object): void;
 }
 
+/** How the process ends that gets what is encoded now, for who is told; where that is known. */
+let receiver: Promise<() => Error> | undefined;
+
+/**
+ * Says which process gets what is encoded from now on.
+ *
+ * @param ended See {@linkcode Home.follow}; undefined when it is done.
+ */
+export function sendingTo(ended: Promise<() => Error> | undefined): void {
+  receiver = ended;
+}
+
 /** What is known here of the copies of one object. */
 export class Home {
   /** What copies get, by reference. */
@@ -29,6 +41,8 @@ export class Home {
   #alive = 0;
   /** How the last of them ended, once all have. */
   #lost: (() => Error) | undefined;
+  /** Those processes that were followed, as one may get many copies. */
+  readonly #followed = new WeakSet<Promise<() => Error>>();
   readonly #waiting = new Set<() => void>();
 
   constructor() {
@@ -59,6 +73,7 @@ export class Home {
   /** Notes that a copy is made. */
   leave(): void {
     this.#sent = true;
+    if (receiver) this.follow(receiver);
   }
 
   /**
@@ -68,6 +83,8 @@ export class Home {
    */
   follow(ended: Promise<() => Error>): void {
     this.#sent = true;
+    if (this.#followed.has(ended)) return;
+    this.#followed.add(ended);
     this.#alive++;
     this.#lost = undefined;
     ended.then((error) => {

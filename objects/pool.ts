@@ -173,6 +173,7 @@ export class Pool extends PoolScope implements AsyncDisposable {
   #retire(seat: Seat): void {
     if (!this.#seats.delete(seat)) return;
     this.#leave(seat);
+    seat.ended();
     if (!this.#closing) this.#replaced++;
     this.#fill();
   }
@@ -187,6 +188,7 @@ export class Pool extends PoolScope implements AsyncDisposable {
     // What kept it from coming up says more than that it did not.
     const told = cause !== undefined && !(cause instanceof DisconnectError);
     const error = told ? cause : endedEarly(seat.name, ended, cause);
+    seat.ended(error);
     const [begun, waiting] = seat.abandon();
     for (const task of waiting.reverse()) this.#queue.putBack(task);
     for (const task of begun) {

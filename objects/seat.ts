@@ -7,7 +7,9 @@
 import type { AnyFunction } from "../mod.ts";
 import { DisconnectError, ship } from "../mod.ts";
 import { idleTimeout } from "../runtime/host.ts";
+import { deferred } from "../runtime/waiting.ts";
 import { explainReference, isClass, sourceOf } from "../session/source.ts";
+import { sendingTo } from "./home.ts";
 import type { Member } from "./member.ts";
 import { startMember } from "./member.ts";
 import type { PoolOptions } from "./pool_options.ts";
@@ -82,6 +84,8 @@ export class Seat {
   #overdue = false;
   /** Whether its process has ended. */
   #ended = false;
+  /** Gives the error for its end. */
+  readonly #gone = deferred<() => Error>();
   #runner: Runner | undefined;
   /** Whether functions with names go by their source, too. */
   readonly #named: boolean;
@@ -157,6 +161,15 @@ export class Seat {
     return this.#slots.length > 0 || this.#lastSlot < most - 1;
   }
 
+  /**
+   * Notes that it has ended.
+   *
+   * @param error How, for who waits for something of it.
+   */
+  ended(error: unknown = new Error(`Process "${this.name}" has ended`)): void {
+    this.#gone.resolve(() => error as Error);
+  }
+
   /** Gives it a task. */
   give(task: Task): void {
     const slot = this.#slots.pop() ?? ++this.#lastSlot;
@@ -168,10 +181,16 @@ export class Seat {
     const runner = signal
       ? this.member.connection.with({ signal }).on(this.#runner! as never) as Runner
       : this.#runner!;
-    runner(...args, shippedOnce(fn), isClass(fn), slot).then(
-      (value) => this.#answered(given, { value }),
-      (error) => this.#failed(given, error),
-    );
+    // Who waits for an object among the arguments to be served waits for us, then.
+    sendingTo(this.#gone.promise);
+    try {
+      runner(...args, shippedOnce(fn), isClass(fn), slot).then(
+        (value) => this.#answered(given, { value }),
+        (error) => this.#failed(given, error),
+      );
+    } finally {
+      sendingTo(undefined);
+    }
   }
 
   #answered(given: Given, result: { readonly value: unknown } | { readonly error: unknown }): void {

@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { Remote } from "../mod.ts";
 import { biosCommand, Connection, DisconnectError, keep, set } from "../mod.ts";
-import { get, passTo, Served, spawn, superOf } from "../objects/mod.ts";
+import { get, passTo, pool, Served, spawn, superOf } from "../objects/mod.ts";
 import {
   Counter,
   flicker,
@@ -13,7 +13,7 @@ import {
   serveThenSpin,
   StrictCounter,
 } from "./fixtures/objects/counter.ts";
-import { exitWith } from "./fixtures/objects/jobs.ts";
+import { exitWith, forever } from "./fixtures/objects/jobs.ts";
 import { collectGarbage } from "./support/garbage.ts";
 import { condition, noLeaks } from "./support/leaks.ts";
 import type { Place } from "./support/objects.ts";
@@ -68,6 +68,24 @@ await testEachPlace("untilListening() rejects when the process ends before", asy
   assertEquals(error.name, "TimeoutError");
   const signal = AbortSignal.abort(new RangeError("enough"));
   await assertRejects(() => new Counter().remote.untilListening({ signal }), RangeError, "enough");
+});
+
+await testEachPlace("untilListening() knows the members of a pool, too", async (options) => {
+  await using members = pool(1, { ...options, modules: [COUNTER, JOBS] });
+  const counter = new Counter();
+  const task = members.run(serve, counter);
+  await counter.remote.untilListening();
+  assertEquals(await counter.remote.face.add(2).count, 2);
+  await set(counter.remote.face, "stop", true);
+  await task;
+  await assertRejects(async () => await counter.remote.face.count, Error, REFUSED);
+
+  const other = new Counter();
+  const failed = assertRejects(() => members.run(forever as (it: Counter) => Promise<never>, other), DisconnectError);
+  await condition(() => members.status().running === 1, "it runs");
+  const never = assertRejects(() => other.remote.untilListening(), DisconnectError, "before it was done");
+  await members.terminate();
+  await Promise.all([never, failed]);
 });
 
 await testEachRuntime(
