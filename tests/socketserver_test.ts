@@ -47,7 +47,7 @@ async function listening(
 async function scriptWith(secret: string, ...more: string[]): Promise<string> {
   const folder = await Deno.makeTempDir();
   try {
-    await Deno.writeTextFile(join(folder, "secret"), `${secret}\n`);
+    await Deno.writeTextFile(join(folder, "secret"), `${secret}\n`, { mode: 0o600 });
     const made = await across(
       "socketserver",
       "--tcp",
@@ -65,7 +65,7 @@ async function scriptWith(secret: string, ...more: string[]): Promise<string> {
 
 for (const [name, version] of [["deno"], ["deno", "2.0"], ["node", "20"], ["node", "26"], ["bun"]] as const) {
   Deno.test(
-    `across socketserver: a bare ${name} ${version ?? ""} gives each client a fresh booted end`,
+    `across socketserver: a bare ${[name, version ?? []].flat().join(" ")} gives each client a fresh booted end`,
     noLeaks(async () => {
       const it = await runtime(name, version);
       const { code, out, err } = await across("socketserver", "--tcp", "127.0.0.1:0");
@@ -123,7 +123,7 @@ const STRANGERS: Readonly<Record<string, (mine: RawEnd, theirs: Uint8Array, over
 
 for (const [name, version] of [["deno"], ["node", "20"], ["node", "26"], ["bun"]] as const) {
   Deno.test(
-    `the script of across socketserver starts nothing for strangers, on ${name} ${version ?? ""}`,
+    `the script of across socketserver starts nothing for strangers, on ${[name, version ?? []].flat().join(" ")}`,
     noLeaks(async () => {
       const script = await scriptWith("hush");
       const it = await runtime(name, version);
