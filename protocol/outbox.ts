@@ -23,8 +23,10 @@ const BUFFER_SIZE = 1 << 16;
  * What a pipe of the system takes at once. A write of a bit more wakes reader and writer once more for that bit, which costs as much as all the rest.
  */
 const PIPE = 1 << 16;
-/** How much of large messages one write carries. */
-const FRAGMENTS_PER_WRITE = 2;
+/** How many fragments of large messages one write carries: many where bytes leave fast, as each write costs a turn of both ends; else small messages would wait. */
+const FEW = 2, MANY = 8;
+/** What is fast, in bytes a millisecond. */
+const FAST = 1 << 16;
 
 /** Buffers that no connection needs now, for whichever writes next. */
 const spares: Uint8Array<ArrayBuffer>[] = [];
@@ -135,6 +137,7 @@ export class Outbox {
   /** Bytes that one message may have. */
   limit: number;
   #large: Departing[] = [];
+  #fragments = FEW;
   #turn = 0;
   /** Number of the newest message that leaves, or left, in parts. */
   newest = 0;
@@ -254,7 +257,7 @@ export class Outbox {
   take(more = false): Uint8Array<ArrayBuffer> | undefined {
     const writer = this.writer;
     if (this.#large.length > 0) this.#prepare();
-    for (let i = 0; i < FRAGMENTS_PER_WRITE && this.#large.length > 0; i++) {
+    for (let i = 0; i < this.#fragments && this.#large.length > 0; i++) {
       let turn = this.#turn++ % this.#passing();
       if (this.#large[turn]!.waits) turn = 0;
       if (this.#large[turn]!.write(writer)) this.#large.splice(turn, 1);
@@ -268,8 +271,15 @@ export class Outbox {
     return bytes.subarray(0, size);
   }
 
-  /** Takes back a buffer that was written. */
-  recycle(bytes: Uint8Array<ArrayBuffer>): void {
+  /**
+   * Takes back a buffer that was written.
+   *
+   * @param bytes What {@linkcode take} gave.
+   * @param took How long that took, in milliseconds.
+   */
+  recycle(bytes: Uint8Array<ArrayBuffer>, took: number): void {
+    // What is small goes fast into whatever buffer there is.
+    if (bytes.length >= LIMITS.fragmentSize) this.#fragments = bytes.length > took * FAST ? MANY : FEW;
     const size = bytes.buffer.byteLength;
     if (size >= BUFFER_SIZE && size <= KEPT_SIZE && spares.length < SPARES) spares.push(new Uint8Array(bytes.buffer));
   }

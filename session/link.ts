@@ -284,22 +284,23 @@ export class Link {
   write(bytes: Uint8Array<ArrayBuffer>): boolean {
     this.active = true;
     this.bytes += bytes.length;
+    const since = performance.now();
     const done = this.#wire.write(bytes);
     if (!done) {
-      this.#outbox.recycle(bytes);
+      this.#outbox.recycle(bytes, performance.now() - since);
       return true;
     }
     this.#writing = true;
-    this.writingSince = performance.now();
+    this.writingSince = since;
     done.then(() => {
       this.#writing = false;
       this.writingSince = 0;
-      this.#outbox.recycle(bytes);
+      this.#outbox.recycle(bytes, performance.now() - since);
       this.flush();
     }, (error) => {
       this.#failed(error); // and it stays `writing`: nothing leaves any more
       // What waits for the goodbye to leave waits in vain, where that is what failed.
-      for (const resolve of this.#idle.splice(0)) resolve();
+      release(this.#idle);
     });
     return false;
   }

@@ -9,7 +9,6 @@ import fc from "fast-check";
 import { ProtocolError } from "../protocol/errors.ts";
 import { FRAME, Inbox, OWN_BYTES } from "../protocol/frames.ts";
 import { LIMITS } from "../protocol/limits.ts";
-import type { LargeMessage } from "../protocol/outbox.ts";
 import { Outbox } from "../protocol/outbox.ts";
 
 interface Message {
@@ -37,7 +36,7 @@ function written(messages: readonly Message[]): Uint8Array[] {
   const writes: Uint8Array[] = [];
   for (let bytes = outbox.take(); bytes; bytes = outbox.take()) {
     writes.push(bytes.slice());
-    outbox.recycle(bytes);
+    outbox.recycle(bytes, Infinity);
   }
   return writes;
 }
@@ -160,7 +159,7 @@ Deno.test("where more comes at once, what does not fill a pipe waits for the nex
   const take = (more: boolean) => {
     const bytes = outbox.take(more)!;
     writes.push(bytes.slice());
-    outbox.recycle(bytes);
+    outbox.recycle(bytes, Infinity);
   };
   bodies.forEach((body, index) => {
     const start = outbox.begin();
@@ -345,7 +344,7 @@ Deno.test("what is sent at one time keeps to what the peer allows", () => {
     for (let at = 0; at < bytes.length; at += 4 + (view.getUint32(at, true) >>> 8)) {
       begun.add(view.getUint32(at + 4, true));
     }
-    outbox.recycle(bytes);
+    outbox.recycle(bytes, Infinity);
   }
   assertEquals([...begun], [1, 2]);
 });
@@ -374,20 +373,4 @@ Deno.test("a message that is abandoned is forgotten", () => {
   inbox.push(first);
   inbox.push(rest);
   assertEquals([delivered, inbox.frames, outbox.take()], [0, 3, undefined]);
-});
-
-Deno.test("a message that is committed behind others leaves when they have, and not before", () => {
-  const outbox = new Outbox(1 << 30);
-  const first = outbox.commit(outbox.begin(), [new Uint8Array(1 << 20).fill(1)])!;
-  const second = outbox.commit(outbox.begin(), [new Uint8Array(1 << 20).fill(2)])!;
-  const waiting = outbox.commit(outbox.begin(), [], { behind: [first, second] })!;
-  const after = outbox.commit(outbox.begin(), [], { behind: [waiting] })!;
-  const order: LargeMessage[] = [];
-  const all = [first, second, waiting, after];
-  for (let bytes = outbox.take(); bytes; bytes = outbox.take()) {
-    outbox.recycle(bytes);
-    for (const message of all) if (message.gone && !order.includes(message)) order.push(message);
-  }
-  assertEquals(order, all);
-  assertEquals(outbox.commit(outbox.begin(), [], { behind: all }), undefined, "nothing to wait for");
 });
