@@ -166,6 +166,11 @@ export function evalArgs(runtime: Runtime, script: string, ...args: string[]): s
   return [runtime.path, ...(runtime.name === "deno" ? ["eval", "--no-config"] : ["-e"]), script, ...args];
 }
 
+/** The oldest and the newest interpreters of each kind: a filter for {@linkcode testEachRuntime} for what takes a while. */
+export function isAtAnEnd({ version }: { version: string }): boolean {
+  return /^(2\.0|2\.9|20|26|1)\./.test(version);
+}
+
 /**
  * Declares a test for each interpreter. One that is missing shows up as an ignored test that names the reason; where `CI` is `true` it fails.
  *
