@@ -25,8 +25,8 @@ const BUFFER_SIZE = 1 << 16;
 const PIPE = 1 << 16;
 /** How many fragments of large messages one write carries: many where bytes leave fast, as each write costs a turn of both ends; else small messages would wait. */
 const FEW = 2, MANY = 8;
-/** What is fast, in bytes a millisecond. */
-const FAST = 1 << 16;
+/** What is fast, in bytes a millisecond: a small message waits for no more than 32 of these. */
+const FAST = 1 << 14;
 
 /** Buffers that no connection needs now, for whichever writes next. */
 const spares: Uint8Array<ArrayBuffer>[] = [];
