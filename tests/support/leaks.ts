@@ -118,9 +118,14 @@ const DENO_OWN = /^\/dev\/|^anon_inode:\[(eventpoll|eventfd|io_uring|timerfd)|_v
 
 let warm: Promise<unknown> | undefined;
 
-/** The first child makes Deno open a pipe for SIGCHLD that stays. It must be there before the baseline is taken. */
+/** The first child makes Deno open a pipe for SIGCHLD, the first listener to a signal two sockets. They stay, and must be there before the baseline is taken. */
 function warmUp(): Promise<unknown> {
-  return warm ??= new Deno.Command("true", { stdin: "null" }).output();
+  return warm ??= (() => {
+    const listener = (): void => {};
+    Deno.addSignalListener("SIGUSR2", listener);
+    Deno.removeSignalListener("SIGUSR2", listener);
+    return new Deno.Command("true", { stdin: "null" }).output();
+  })();
 }
 
 /** What a test may find again at its end. */
