@@ -4,6 +4,7 @@
  * @module
  */
 
+import { LONGEST_TIMER } from "../runtime/waiting.ts";
 import { ownClasses } from "../session/definitions.ts";
 import { ref } from "../session/handling.ts";
 import type { Reference, Remote } from "../session/types.ts";
@@ -249,5 +250,5 @@ export function timeoutOf(timeout: number | undefined): number | undefined {
   if (typeof timeout !== "number" || !(timeout >= 0)) {
     throw new RangeError(`Cannot use ${String(timeout)} as timeout: it takes milliseconds from 0 on`);
   }
-  return Math.min(timeout, 2 ** 31 - 1);
+  return Math.min(timeout, LONGEST_TIMER);
 }

@@ -7,6 +7,7 @@
  */
 
 import { ACTION } from "../protocol/messages.ts";
+import { LONGEST_TIMER } from "../runtime/waiting.ts";
 import { Call } from "../session/call.ts";
 import { CallContext, currentCall, runInCall } from "../session/context.ts";
 import type { Operator, Origin } from "../session/faces.ts";
@@ -19,9 +20,6 @@ import { nextTurn } from "./turns.ts";
 
 /** How often dependents of an operation get to go on within one `processRequests()`, in microtasks. */
 const STEPS = 4;
-
-/** More than timers can wait, in ms. */
-const LONGEST = 2 ** 31;
 
 /** How a served object answers. */
 export interface GateSettings {
@@ -265,7 +263,7 @@ export class Gate implements Operator {
       let timer: ReturnType<typeof setTimeout> | undefined, wake: () => void;
       await new Promise<void>((resolve) => {
         this.#waiting.add(wake = resolve);
-        if (timeout < LONGEST) timer = setTimeout(resolve, timeout);
+        if (timeout <= LONGEST_TIMER) timer = setTimeout(resolve, timeout);
       });
       this.#waiting.delete(wake!);
       clearTimeout(timer);

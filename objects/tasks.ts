@@ -6,10 +6,9 @@
 
 import type { AnyFunction, CallLimits, Returned, SendableAll } from "../mod.ts";
 import { idleTimeout } from "../runtime/host.ts";
-import { ignore } from "../runtime/waiting.ts";
+import { ignore, LONGEST_TIMER } from "../runtime/waiting.ts";
 import { unwatch, watch } from "../session/watch.ts";
 import type { Task } from "./seat.ts";
-import { LONGEST } from "./waits.ts";
 
 /** Gives a task to whoever works on it. `bounded` is one that is refused when too many wait. */
 export type Submit = (fn: AnyFunction, args: readonly unknown[], bounded: boolean) => Promise<unknown>;
@@ -138,7 +137,7 @@ export function limited(task: Task, limits: CallLimits, waited: (task: Task, rea
     },
   };
   const late = () => watcher.aborted(new DOMException(`The task took longer than ${timeout} ms`, "TimeoutError"));
-  const timer = timeout <= LONGEST ? idleTimeout(late, timeout) : undefined;
+  const timer = timeout <= LONGEST_TIMER ? idleTimeout(late, timeout) : undefined;
   if (signal) watch(signal, watcher);
   const over = () => {
     if (signal) unwatch(signal, watcher);

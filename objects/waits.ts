@@ -4,6 +4,8 @@
  * @module
  */
 
+import { LONGEST_TIMER } from "../runtime/waiting.ts";
+
 /** What bounds waiting. */
 export interface WaitOptions {
   /** Ends the waiting when it is aborted. */
@@ -11,9 +13,6 @@ export interface WaitOptions {
   /** Milliseconds. No limit by default. */
   readonly timeout?: number;
 }
-
-/** More than timers can wait, in ms. */
-export const LONGEST: number = 2 ** 31 - 1;
 
 /**
  * Waits.
@@ -41,7 +40,7 @@ export async function waitFor(
       // Without a limit, too: a daemon does not keep the program alive, but who waits for it does.
       timer = setTimeout(() => {
         reject(new DOMException(`${what} within ${timeout} ms`, "TimeoutError"));
-      }, Math.min(timeout, LONGEST));
+      }, Math.min(timeout, LONGEST_TIMER));
       stop = start((error) => error === undefined ? resolve() : reject(error));
     });
   } finally {

@@ -8,6 +8,7 @@
 import { builtin, deno } from "./host.ts";
 import type { SocketFile } from "./socket_files.ts";
 import type { DenoConnLike, NodeSocketLike, SocketLike } from "./sockets.ts";
+import { LONGEST_TIMER } from "./waiting.ts";
 
 /** A server's key and certificate, and whose clients it takes. */
 export interface ServerTls {
@@ -139,7 +140,7 @@ export async function listenTls(
     rejectUnauthorized: requestCert,
     ...(caCerts ? { ca: [...caCerts] } : {}),
     allowHalfOpen: true,
-    handshakeTimeout: Math.min(timeout, 2 ** 31 - 1),
+    handshakeTimeout: Math.min(timeout, LONGEST_TIMER),
   });
   return await listenNode(server, "secureConnection", { host, port }, events);
 }

@@ -21,6 +21,9 @@ export function deferred<T>(): Deferred<T> {
   return { promise, resolve, reject };
 }
 
+/** The longest time that a timer can wait for, in milliseconds. */
+export const LONGEST_TIMER: number = 2 ** 31 - 1;
+
 /** Does nothing: for promises whose failure is told elsewhere. */
 export const ignore = (): void => {};
 

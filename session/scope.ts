@@ -6,6 +6,7 @@
  */
 
 import { idleTimeout } from "../runtime/host.ts";
+import { LONGEST_TIMER } from "../runtime/waiting.ts";
 import { Call } from "./call.ts";
 import type { Caller } from "./caller.ts";
 import type { Holding, Operator, Origin } from "./faces.ts";
@@ -20,9 +21,6 @@ export interface CallLimits {
   /** Milliseconds that each call may take, from when it is issued. `Infinity`, the default, is no limit. */
   timeout?: number;
 }
-
-/** More than timers can wait. */
-const LONGEST = 2 ** 31 - 1;
 
 /** What watches over one call. */
 class Limit implements Watcher {
@@ -89,7 +87,7 @@ export class Scope implements Operator {
     }
     this.caller = caller;
     this.signal = signal;
-    this.timeout = timeout === undefined || timeout > LONGEST ? undefined : timeout;
+    this.timeout = timeout === undefined || timeout > LONGEST_TIMER ? undefined : timeout;
   }
 
   get connection(): object {
