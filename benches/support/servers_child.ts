@@ -7,21 +7,13 @@
 import { newWebSocketRpcSession, RpcTarget } from "capnweb";
 import { Connection } from "../../mod.ts";
 import type { RunInit } from "../../servers/mod.ts";
-import {
-  BiosConnectionHandler,
-  LocalConnectionHandler,
-  ProcessConnectionHandler,
-  runTcp,
-  runUnix,
-} from "../../servers/mod.ts";
+import { runTcp, runUnix } from "../../servers/mod.ts";
+import { api, handlerOf } from "./handlers.ts";
 
 const [kind = "", transport = "", options = "{}"] = Deno.args;
 const { secret, tls } = JSON.parse(options) as Pick<RunInit, "tls"> & { secret?: string };
 
 const tell = (where: string | number): void => console.log(String(where));
-
-/** What is called. */
-const api = { add: (a: number, b: number): number => a + b };
 
 class Target extends RpcTarget {
   add(a: number, b: number): number {
@@ -54,19 +46,13 @@ function overWebSocket(accept: (socket: WebSocket) => void): void {
   });
 }
 
-function handler(): LocalConnectionHandler | ProcessConnectionHandler | BiosConnectionHandler {
-  if (kind === "process") return new ProcessConnectionHandler();
-  if (kind === "bios") return new BiosConnectionHandler();
-  return new LocalConnectionHandler({ expose: api });
-}
-
 async function start(): Promise<void> {
   if (kind === "echo") return await echo();
   if (kind === "capnweb") return overWebSocket((socket) => void newWebSocketRpcSession(socket, new Target()));
   if (transport === "websocket") {
     return overWebSocket((socket) => void Connection.fromWebSocket(socket, { acceptCalls: true, expose: api }));
   }
-  const init = { handler: handler(), ...(secret ? { secret } : {}), ...(tls ? { tls } : {}) };
+  const init = { handler: handlerOf(kind), ...(secret ? { secret } : {}), ...(tls ? { tls } : {}) };
   if (transport === "unix") {
     const path = `${await Deno.makeTempDir()}/socket`;
     await runUnix(path, { ...init, onListen: () => tell(path) });

@@ -8,20 +8,11 @@ import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import process from "node:process";
 import type { ListenAddress } from "../../servers/mod.ts";
-import {
-  BiosConnectionHandler,
-  LocalConnectionHandler,
-  ProcessConnectionHandler,
-  runTcp,
-  runUnix,
-} from "../../servers/mod.ts";
+import { runTcp, runUnix } from "../../servers/mod.ts";
+import { handlerOf } from "./handlers.ts";
 
 const [kind, transport] = process.argv.slice(2);
-const handler = kind === "process"
-  ? new ProcessConnectionHandler()
-  : kind === "bios"
-  ? new BiosConnectionHandler()
-  : new LocalConnectionHandler({ expose: { add: (a: number, b: number): number => a + b } });
+const handler = handlerOf(kind);
 const controller = new AbortController();
 const { signal } = controller;
 process.stdin.on("end", () => controller.abort()).resume();
