@@ -154,11 +154,15 @@ Deno.test(
   noLeaks(async () => {
     await using members = pool(1, { worker: true, concurrency: 3 });
     let open = 0, most = 0;
-    const enter = () => void (most = Math.max(most, ++open));
+    const three = Promise.withResolvers<void>();
+    const enter = () => {
+      most = Math.max(most, ++open);
+      if (open === 3) three.resolve();
+      return three.promise;
+    };
     const leave = () => void open--;
     const task = async (enter: () => Promise<void>, leave: () => Promise<void>) => {
       await enter();
-      await new Promise((resolve) => setTimeout(resolve, 10));
       await leave();
     };
     await Promise.all(Array.from({ length: 9 }, () => members.run(task, enter as never, leave as never)));
