@@ -6,7 +6,8 @@ import { biosCommand } from "../mod.ts";
 import { across, acrossWith, assertCode, CLI, shell, startAcross } from "./support/across.ts";
 import { runtime } from "./support/runtimes.ts";
 import { sshdMissing, startSshd } from "./support/sshd.ts";
-import { describe, inFolder, noise, put } from "./support/trees.ts";
+import { inFolder } from "./support/folder.ts";
+import { describe, noise, put } from "./support/trees.ts";
 
 Deno.test(
   "across rsync copies to several directories, and says what it did",

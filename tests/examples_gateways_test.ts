@@ -6,6 +6,7 @@
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
+import { inFolder } from "./support/folder.ts";
 import { canSeeLeaks, condition, descendants, noLeaks } from "./support/leaks.ts";
 import { runtime, testEachRuntime } from "./support/runtimes.ts";
 import type { Runtime } from "./support/runtimes.ts";
@@ -40,18 +41,6 @@ async function run(cwd: string, example: string, ...args: string[]): Promise<str
   const { code, stdout, stderr } = await end(start(cwd, example, ...args));
   assertEquals(code, 0, stderr);
   return stdout;
-}
-
-/** A test that gets a folder of its own. */
-function inFolder(body: (folder: string) => Promise<void>): () => Promise<void> {
-  return noLeaks(async () => {
-    const folder = await Deno.realPath(await Deno.makeTempDir());
-    try {
-      await body(folder);
-    } finally {
-      await Deno.remove(folder, { recursive: true });
-    }
-  });
 }
 
 const specOf = ({ name, path }: Runtime): string => `popen//runtime=${name === "deno" ? path : name}`;

@@ -28,6 +28,28 @@ const allWays = (it: Runtime): { name: string; args: readonly string[] }[] => [
     : [],
 ];
 
+/** Does something with an end that was started in each of these ways, all at once, and looks for what is left. */
+async function onAllWays(
+  it: Runtime,
+  timeout: number,
+  body: (conn: Connection, name: string, index: number) => Promise<void>,
+): Promise<void> {
+  const check = await leakCheck();
+  await Promise.all(
+    allWays(it).map(async ({ name, args }, index) => {
+      const conn = Connection.fromCommand(args, { stderr: "null", timeout });
+      try {
+        await body(conn, name, index);
+      } catch (error) {
+        throw new Error(`${name}: ${(error as Error).message}`, { cause: error });
+      } finally {
+        await conn.close();
+      }
+    }),
+  );
+  await check.finish();
+}
+
 /** Keeps its thread busy. */
 const block = (ms: number): string => {
   for (const end = performance.now() + ms; performance.now() < end;);
@@ -70,29 +92,18 @@ await testEachRuntime(
 await testEachRuntime(
   "a remote end that blocks its thread for three times the timeout is none of the dead",
   async (it) => {
-    const check = await leakCheck();
-    await Promise.all(
-      allWays(it).map(async ({ name, args }) => {
-        const conn = Connection.fromCommand(args, QUIET);
-        try {
-          assertEquals(await conn.call(() => 1), 1);
-          // Large answers before and after, so that what the other thread writes has something to damage.
-          const large = conn.call((size: number) => new Uint8Array(size).fill(5), 8 << 20);
-          const blocked = conn.call(block, 3 * TIMEOUT);
-          assertEquals(await large, new Uint8Array(8 << 20).fill(5), name);
-          assertEquals(await blocked, "done", name);
-          assertEquals(
-            await conn.call((size: number) => new Uint8Array(size).fill(6), 8 << 20),
-            new Uint8Array(8 << 20).fill(6),
-          );
-        } catch (error) {
-          throw new Error(`${name}: ${(error as Error).message}`, { cause: error });
-        } finally {
-          await conn.close();
-        }
-      }),
-    );
-    await check.finish();
+    await onAllWays(it, TIMEOUT, async (conn, name) => {
+      assertEquals(await conn.call(() => 1), 1);
+      // Large answers before and after, so that what the other thread writes has something to damage.
+      const large = conn.call((size: number) => new Uint8Array(size).fill(5), 8 << 20);
+      const blocked = conn.call(block, 3 * TIMEOUT);
+      assertEquals(await large, new Uint8Array(8 << 20).fill(5), name);
+      assertEquals(await blocked, "done", name);
+      assertEquals(
+        await conn.call((size: number) => new Uint8Array(size).fill(6), 8 << 20),
+        new Uint8Array(8 << 20).fill(6),
+      );
+    });
   },
   isAtAnEnd,
 );
@@ -100,25 +111,14 @@ await testEachRuntime(
 await testEachRuntime(
   "a first call that blocks its thread for longer than the timeout is answered, and so is what was asked along with it",
   async (it) => {
-    const check = await leakCheck();
     const timeout = 1_500;
     // Nobody but the thread that is blocked could say a word: the one beside it comes with the first answer.
-    await Promise.all(
-      allWays(it).map(async ({ name, args }, index) => {
-        const conn = Connection.fromCommand(args, { stderr: "null", timeout });
-        try {
-          const quick = index === 1 ? conn.call(() => 1) : 1;
-          const blocked = conn.call(block, 2 * timeout);
-          const large = conn.call((it: Uint8Array) => it.length, new Uint8Array(1 << 20));
-          assertEquals(await Promise.all([blocked, quick, large]), ["done", 1, 1 << 20]);
-        } catch (error) {
-          throw new Error(`${name}: ${(error as Error).message}`, { cause: error });
-        } finally {
-          await conn.close();
-        }
-      }),
-    );
-    await check.finish();
+    await onAllWays(it, timeout, async (conn, _name, index) => {
+      const quick = index === 1 ? conn.call(() => 1) : 1;
+      const blocked = conn.call(block, 2 * timeout);
+      const large = conn.call((it: Uint8Array) => it.length, new Uint8Array(1 << 20));
+      assertEquals(await Promise.all([blocked, quick, large]), ["done", 1, 1 << 20]);
+    });
   },
   isAtAnEnd,
 );

@@ -3,7 +3,8 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { receiveTree, RSync } from "../gateways/rsync.ts";
 import type { Answer, Entry, List, Message } from "../gateways/rsync.ts";
-import { inFolder, noise, put } from "./support/trees.ts";
+import { inFolder } from "./support/folder.ts";
+import { noise, put } from "./support/trees.ts";
 
 const DRESS = { mode: 0o644, time: 1_600_000_000_000 };
 const ROOT = { delete: false, mode: 0o755, time: 1_600_000_000_000 };

@@ -7,7 +7,8 @@ import { biosCommand, Connection } from "../mod.ts";
 import { assertRejects } from "./support/assert_rejects.ts";
 import { canSeeLeaks } from "./support/leaks.ts";
 import { runtimes } from "./support/runtimes.ts";
-import { describe, inFolder, noise, put, sendTo, withEnd } from "./support/trees.ts";
+import { inFolder } from "./support/folder.ts";
+import { describe, noise, put, sendTo, withEnd } from "./support/trees.ts";
 
 /** A tree with a bit of everything. */
 async function plant(source: string): Promise<void> {

@@ -7,21 +7,9 @@
 import type { RSyncInit, RSyncReport, RSyncTargetInit } from "../../gateways/rsync.ts";
 import { RSync } from "../../gateways/rsync.ts";
 import { biosCommand, Connection } from "../../mod.ts";
-import { noLeaks } from "./leaks.ts";
+import { inFolder } from "./folder.ts";
 
-/** Where a test has its trees: a directory that is removed afterwards. */
-export function inFolder(body: (folder: string) => Promise<void>): () => Promise<void> {
-  return noLeaks(async () => {
-    const folder = await Deno.realPath(await Deno.makeTempDir());
-    try {
-      await body(folder);
-    } finally {
-      await Deno.remove(folder, { recursive: true });
-    }
-  });
-}
-
-/** The same with a bare end. */
+/** A test that gets a folder of its own, and a bare end. */
 export function withEnd(
   body: (folder: string, connection: Connection) => Promise<void>,
   runtime: string = Deno.execPath(),
