@@ -44,7 +44,7 @@ export function boot({ payload, input, output, wire: port, greeted, evaluate }: 
     // A worker ends with its process, and stays silent while it is busy.
     if (parent === undefined || !stdio || peerTimeout === undefined || !isExtended()) return;
     const heartbeat = { fd: stdio.output, interval: peerTimeout / 2, lock: stdio.share() };
-    extension().watch({ parent, ...(peerTimeout < Infinity ? { heartbeat } : {}) });
+    extension().watch({ parent, ...(peerTimeout < Infinity ? { heartbeat } : {}) }, () => session.seconded());
   };
   let left = SUPERBLOCK_SIZE;
   const wire = port ?? stdio!;
@@ -54,6 +54,8 @@ export function boot({ payload, input, output, wire: port, greeted, evaluate }: 
     options: { timeout: TIMEOUT, acceptExportedModules: true, maxMessageSize: LIMITS.messageSize },
     acceptCalls: true,
     ...(stdio ? { leave: () => exit(0) } : {}),
+    // Not while bytes are on their way that a thread could not send, let alone another for it, while it is busy.
+    beforeCall: (link) => link.calm(),
     greeted: () => greeted?.(() => session.close()),
     // Whoever sent us the kernel speaks as we do: its superblock is passed over.
     opening: {

@@ -40,7 +40,7 @@ type Pace = readonly [look: number, wait: number];
 /**
  * The thread. Its text travels, so it uses nothing from around it. It never returns to its event loop, as a busy loop of waits costs less.
  */
-function watch(orders: Orders, [look, wait]: Pace, ask: () => void): void {
+function watch(orders: Orders, [look, wait]: Pace, tell: (writes: boolean) => void): void {
   type Process = { pid: number; ppid: number; kill(pid: number, signal: string): void };
   type Files = { writeSync(fd: number, bytes: Uint8Array): number };
   const { Deno: deno, process } = globalThis as unknown as {
@@ -59,6 +59,7 @@ function watch(orders: Orders, [look, wait]: Pace, ask: () => void): void {
       const fs = process.getBuiltinModule!("node:fs");
       write = (bytes) => fs.writeSync(heartbeat.fd, bytes);
     }
+    if (heartbeat) tell(true);
   } catch {
     // Not ours to open: then the main thread is alone with it.
   }
@@ -69,7 +70,7 @@ function watch(orders: Orders, [look, wait]: Pace, ask: () => void): void {
       // Where the main thread still answers, it sees the end of its stdin by itself, if that has ended. If it has not, we were merely handed over
       // to another parent, as happens below some process managers.
       const answers = Atomics.load(state, 1);
-      ask();
+      tell(false); // and wants an answer
       if (Atomics.wait(state, 1, answers, wait) === "timed-out") host.kill(host.pid, "SIGKILL");
       parent = host.ppid;
     }
@@ -95,7 +96,7 @@ function watch(orders: Orders, [look, wait]: Pace, ask: () => void): void {
 
 /** What is used of a worker of either kind. */
 interface AnyWorker {
-  on?(event: string, listener: () => void): void;
+  on?(event: string, listener: (message?: unknown) => void): void;
   postMessage(message: unknown): void;
   unref?(): void;
   terminate(): void;
@@ -105,16 +106,18 @@ interface AnyWorker {
  * Starts a watchdog. In Deno this takes 12 to 20 ms of the main thread, so there is a better time for it than the beginning.
  *
  * @param init What it watches.
+ * @param writing Called when it is there, and able to write the heartbeat. In Deno the thread waits for a database that other processes use, too.
  * @returns what ends it; in Deno it keeps the process alive until then
  */
-export function startWatchdog(init: WatchdogInit): Watchdog {
+export function startWatchdog(init: WatchdogInit, writing: () => void): Watchdog {
   const state = new Int32Array(new SharedArrayBuffer(8));
-  const answer = () => {
+  const told = (writes: unknown) => {
+    if (writes) return writing();
     Atomics.add(state, 1, 1);
     Atomics.notify(state, 1);
   };
   const pace: Pace = [100, 300];
-  const script = (receive: string, ask: string) => `${receive}o=>{(${watch})(o,${JSON.stringify(pace)},()=>${ask});`;
+  const script = (receive: string, tell: string) => `${receive}o=>{(${watch})(o,${JSON.stringify(pace)},w=>${tell});`;
   let worker: AnyWorker | undefined;
   let stopped = false;
   const begin = (it: AnyWorker) => {
@@ -126,21 +129,21 @@ export function startWatchdog(init: WatchdogInit): Watchdog {
   let forget = () => {};
   // In Bun a thread by way of Node's module takes the main thread 5 ms longer.
   if (runtime !== "node") {
-    const text = script("const f=", "postMessage(0)") + "close()};onmessage=e=>f(e.data)";
+    const text = script("const f=", "postMessage(w)") + "close()};onmessage=e=>f(e.data)";
     const url = URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
     const it = new Worker(url, { type: "module" });
     // Deno 2.0 looks for it only later.
     forget = () => URL.revokeObjectURL(url);
-    it.onmessage = answer;
+    it.onmessage = (event) => told(event.data);
     it.onerror = (event) => event.preventDefault();
     begin(it as AnyWorker);
   } else {
     type Threads = { Worker: new (script: string, options: object) => AnyWorker };
     const text = `const p=require("node:worker_threads").parentPort;` +
-      script(`p.once("message",`, "p.postMessage(0)") + "})";
+      script(`p.once("message",`, "p.postMessage(w)") + "})";
     const start = ({ Worker }: Threads) => {
       const it = new Worker(text, { eval: true });
-      it.on!("message", answer);
+      it.on!("message", told);
       it.on!("error", () => {});
       begin(it);
     };

@@ -40,8 +40,8 @@ export interface Extension {
   defining(context: DefiningContext): Defining;
   /** Watches over a connection. */
   heartbeat(init: HeartbeatInit): Heartbeat;
-  /** Watches over the process while the main thread is busy. */
-  watch(init: WatchdogInit): void;
+  /** Watches over the process while the main thread is busy. `writing` is called when it is able to. */
+  watch(init: WatchdogInit, writing: () => void): void;
 }
 
 let provided: Extension | undefined;

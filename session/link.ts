@@ -48,6 +48,8 @@ export class Link {
   #idle: (() => void)[] = [];
   /** Wait for the next write, or that there is none. */
   #leaving: (() => void)[] = [];
+  /** Wait for the end of the write that is under way. */
+  #calm: (() => void)[] = [];
   /** Wait for room. */
   #crowd: (() => void)[] = [];
   /** Whether frames may leave: after the peer's superblock was seen. */
@@ -296,11 +298,15 @@ export class Link {
       this.#writing = false;
       this.writingSince = 0;
       this.#outbox.recycle(bytes, performance.now() - since);
-      this.flush();
+      // What waited has its turn before the next one.
+      if (this.#calm.length > 0) this.schedule();
+      else this.flush();
+      release(this.#calm);
     }, (error) => {
       this.#failed(error); // and it stays `writing`: nothing leaves any more
       // What waits for the goodbye to leave waits in vain, where that is what failed.
       release(this.#idle);
+      release(this.#calm);
     });
     return false;
   }
@@ -308,6 +314,14 @@ export class Link {
   /** Whether a write is under way. */
   get writing(): boolean {
     return this.#writing;
+  }
+
+  /**
+   * What must be waited for before this thread may be kept busy: the end of the write that is under way. The rest of it could not leave meanwhile,
+   * nor could anything else. Resolves before the next one begins.
+   */
+  calm(): Promise<void> | undefined {
+    return this.#writing ? new Promise((resolve) => this.#calm.push(resolve)) : undefined;
   }
 
   /** Resolves when everything that was issued so far has been written. */

@@ -47,9 +47,9 @@ export interface PartsInit {
   readonly peerBooted: boolean;
   /** Who and where the peer is, for stacks. */
   readonly peer: string;
-  /** What a call of the peer has to wait for, if anything. Undefined where this end belongs to it. */
+  /** What a call of the peer has to wait for, if anything. */
   readonly beforeCall: ((link: Link) => Promise<void> | undefined) | undefined;
-  /** See {@linkcode Bounds.keep}. Likewise. */
+  /** See {@linkcode Bounds.keep}. Undefined where this end belongs to the peer. */
   readonly keep: Bounds["keep"] | undefined;
   /** Why nothing can be asked any more. */
   readonly over: DisconnectError | undefined;
@@ -84,16 +84,14 @@ export class Parts {
   readonly #init: PartsInit;
   readonly #reader = new Reader();
   readonly #decoder: Decoder;
-  /** Messages that came while something was loaded that they need. */
-  readonly #stalled = new Stalled((error) => this.#init.fail(error));
+  /** Messages that have to wait. */
+  readonly stalled: Stalled = new Stalled((error) => this.#init.fail(error));
   /** What is sent goes through it. */
   readonly link: Link;
   /** What goes by reference. */
   readonly references: References;
   /** Functions and classes of the peer by number. */
   readonly definitions: Definitions;
-  /** Resolves when what came behind the extension was taken. Undefined where none came. */
-  extending: Promise<void> | undefined;
   #exchange: Exchange | undefined;
   #streams: StreamPort | undefined;
   /** Operations that the peer asks us for. */
@@ -264,14 +262,14 @@ export class Parts {
       // Bytes may be a Buffer, whose own slice() does not copy.
       const copy = Uint8Array.prototype.slice.call(bytes, start, end);
       const waits = this.#init.keep?.(copy, segments);
-      this.#stalled.add(() => {
+      this.stalled.add(() => {
         waits?.();
         this.take(copy, 0, copy.length, segments, own);
       });
     };
     // What a loading module may wait for itself is let through; everything else keeps its order, and so does all that the extension may be for.
     if (
-      this.#stalled.active &&
+      this.stalled.over &&
       (!isExtended() || kind !== MESSAGE.RESULT && kind !== MESSAGE.FAILURE && kind !== MESSAGE.MODULES)
     ) {
       return again();
@@ -285,7 +283,7 @@ export class Parts {
       if (kind === MESSAGE.CALL) {
         const loading = this.#init.beforeCall?.(this.link);
         if (!loading) return this.callee.called(reader);
-        this.#stalled.until(loading);
+        this.stalled.until(loading);
         return again();
       }
       this.#dispatch(kind, reader, segments);
@@ -304,15 +302,14 @@ export class Parts {
         return this.caller.failed(reader);
       case MESSAGE.DEFINE: {
         const loading = this.definitions.defined(reader);
-        if (loading) this.#stalled.until(loading);
+        if (loading) this.stalled.until(loading);
         return;
       }
       case MESSAGE.EXTEND: {
         const loading = this.#init.extend(reader.raw(reader.end - reader.position));
         if (!loading) return;
         loading.catch((error) => this.#init.fail(error));
-        this.extending = this.#stalled.until(loading);
-        return;
+        return this.stalled.until(loading);
       }
       case MESSAGE.CANCEL:
         return this.callee.cancelled(reader.varint(), this.#value(reader));
@@ -347,10 +344,10 @@ export class Parts {
   /** Resolves when the first answers have left, also those that wait for what came with them. */
   async answered(): Promise<void> {
     const { link } = this;
-    for (let loaded;;) {
+    for (;;) {
       if (!link.writing) await link.left();
-      if (loaded === this.extending) return;
-      await (loaded = this.extending);
+      if (!this.stalled.over) return;
+      await this.stalled.over;
     }
   }
 

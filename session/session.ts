@@ -210,16 +210,19 @@ export class Session {
     }).then(() => {
       if (this.#over) return;
       this.#watchOver().start(timeout, patience?.(hello), !!extend);
-      // From now on another thread speaks for this one.
-      if (extend) this.link.send(MESSAGE.EXTEND, 1, undefined);
     });
     this.#accepting.resolve(modules);
     this.#ready.resolve();
   }
 
+  /** From now on another thread speaks for this one while it is busy. */
+  seconded(): void {
+    if (!this.#over) this.link.send(MESSAGE.EXTEND, 1, undefined);
+  }
+
   /** The stream from the peer ended. */
   async #end(error?: unknown): Promise<void> {
-    if (this.#parts.extending) await this.#parts.extending; // the goodbye may be among what waits for it
+    while (this.#parts.stalled.over) await this.#parts.stalled.over; // the goodbye may be among what waits
     if (this.#heardGoodbye && error !== undefined) this.#wire.end().catch(ignore); // our goodbye could not leave
     if (this.#heardGoodbye || this.#cancelled || this.#saidGoodbye && error === undefined) return this.#finish();
     if (this.#over) return this.#finish();

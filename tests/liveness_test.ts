@@ -6,10 +6,13 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
+import { join } from "@std/path";
+import { DatabaseSync } from "node:sqlite";
 import { biosCommand, Connection, DisconnectError, getBios } from "../mod.ts";
 import { Link } from "../session/link.ts";
 import type { Wire } from "../transports/wire.ts";
 import { assertRejects } from "./support/assert_rejects.ts";
+import { inFolder } from "./support/folder.ts";
 import { condition, isAlive, leakCheck, noLeaks } from "./support/leaks.ts";
 import { onRemote, remotePid, ways } from "./support/remote.ts";
 import type { Way } from "./support/remote.ts";
@@ -56,11 +59,17 @@ const block = (ms: number): string => {
   return "done";
 };
 
+/** A call of a connection that is bound to fail, and fails for this. Not left alone before that either: it would end all tests of this file. */
+function isCutShort(call: PromiseLike<unknown>): Promise<unknown> {
+  const rejected = assertRejects(() => call, DisconnectError, `silent for ${TIMEOUT} ms`);
+  rejected.catch(() => {});
+  return rejected;
+}
+
 /** A connection that is bound to fail, and fails for this. */
-async function isFoundSilent(conn: Connection, calls: PromiseLike<unknown>[]): Promise<void> {
-  const rejected = calls.map((call) => assertRejects(() => call, DisconnectError, `silent for ${TIMEOUT} ms`));
+async function isFoundSilent(conn: Connection, calls: Promise<unknown>[]): Promise<void> {
   await conn.wait();
-  await Promise.all(rejected);
+  await Promise.all(calls);
   await assertRejects(() => conn.close(), DOMException, "silent");
 }
 
@@ -70,13 +79,22 @@ await testEachRuntime(
     const check = await leakCheck();
     await Promise.all((["calling", "idle", "busy"] as const).map(async (state) => {
       const conn = Connection.fromCommand(biosCommand({ runtime: it.path }), QUIET);
+      await conn.ready();
+      const { messagesReceived } = conn.status();
       const pid = await remotePid(conn);
-      const calls: PromiseLike<unknown>[] = [];
-      if (state === "calling") calls.push(conn.call(() => new Promise<void>(() => {})));
-      if (state !== "busy") await conn.call(() => 1);
-      else {
+      await conn.call(() => 1);
+      // As long as there is no other thread that speaks for it, it might be busy.
+      await condition(
+        () => conn.status().messagesReceived > messagesReceived + 2,
+        "it says that its other thread is there",
+      );
+      const calls: Promise<unknown>[] = [];
+      if (state === "calling") {
+        calls.push(isCutShort(conn.call(() => new Promise<void>(() => {}))));
+        await conn.call(() => 1);
+      } else if (state === "busy") {
         // Not stopped before the thread that speaks for it had to.
-        calls.push(conn.call(block, 3_600_000));
+        calls.push(isCutShort(conn.call(block, 3_600_000)));
         const { framesReceived } = conn.status();
         await condition(() => conn.status().framesReceived > framesReceived + 1, "it shows that it is alive", 20_000);
       }
@@ -95,10 +113,12 @@ await testEachRuntime(
     await onAllWays(it, TIMEOUT, async (conn, name) => {
       assertEquals(await conn.call(() => 1), 1);
       // Large answers before and after, so that what the other thread writes has something to damage.
-      const large = conn.call((size: number) => new Uint8Array(size).fill(5), 8 << 20);
-      const blocked = conn.call(block, 3 * TIMEOUT);
-      assertEquals(await large, new Uint8Array(8 << 20).fill(5), name);
-      assertEquals(await blocked, "done", name);
+      const [large, blocked] = await Promise.all([
+        conn.call((size: number) => new Uint8Array(size).fill(5), 8 << 20),
+        conn.call(block, 3 * TIMEOUT),
+      ]);
+      assertEquals(large, new Uint8Array(8 << 20).fill(5), name);
+      assertEquals(blocked, "done", name);
       assertEquals(
         await conn.call((size: number) => new Uint8Array(size).fill(6), 8 << 20),
         new Uint8Array(8 << 20).fill(6),
@@ -106,6 +126,45 @@ await testEachRuntime(
     });
   },
   isAtAnEnd,
+);
+
+await testEachRuntime(
+  "a call that blocks its thread begins when what was being written has left, and no sooner",
+  async (it) => {
+    const timeout = 1_000;
+    await onAllWays(it, timeout, async (conn) => {
+      await conn.call(() => 1);
+      // More than a pipe holds, again and again, and a call that arrives meanwhile.
+      for (let i = 1; i <= 3; i++) {
+        const [large, blocked] = await Promise.all([
+          conn.call((size: number) => new Uint8Array(size).fill(7), 3_000_000 + i),
+          conn.call(() => 1).then(() => conn.call(block, i === 3 ? 3 * timeout : i)),
+        ]);
+        assertEquals([large.length, blocked], [3_000_000 + i, "done"]);
+      }
+    });
+  },
+  isAtAnEnd,
+);
+
+Deno.test(
+  "an end whose other thread is held up may be busy meanwhile",
+  inFolder(async (folder) => {
+    const timeout = 1_000;
+    const command = ["env", `DENO_DIR=${folder}`, ...biosCommand({ runtime: Deno.execPath() })];
+    await using conn = Connection.fromCommand(command, { stderr: "null", timeout });
+    await conn.ready();
+    // Deno makes a note there of what a thread begins with, and it begins no sooner.
+    using held = new DatabaseSync(join(folder, "dep_analysis_cache_v2"));
+    held.exec("BEGIN IMMEDIATE");
+    const { messagesReceived } = conn.status();
+    await conn.call(() => 1);
+    assertEquals(await conn.call(block, 3 * timeout), "done");
+    assertEquals(conn.status().messagesReceived, messagesReceived + 2);
+    held.exec("ROLLBACK");
+    await condition(() => conn.status().messagesReceived > messagesReceived + 2, "its other thread is there");
+    assertEquals(await conn.call(block, 3 * timeout), "done");
+  }),
 );
 
 await testEachRuntime(
@@ -240,7 +299,7 @@ Deno.test(
     for (const calling of [true, false]) {
       const { near, far, cut } = linked(TIMEOUT, TIMEOUT);
       await Promise.all([near.ready(), far.ready()]);
-      const calls = calling ? [near.execute("new Promise(() => {})")] : [];
+      const calls = calling ? [isCutShort(near.execute("new Promise(() => {})"))] : [];
       const started = far.status().messagesReceived;
       if (calling) await condition(() => far.status().messagesReceived > started, "the call arrived");
       cut();
