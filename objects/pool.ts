@@ -7,7 +7,6 @@
 
 import type { AnyFunction, CallLimits } from "../mod.ts";
 import { DisconnectError } from "../mod.ts";
-import { ignore } from "../runtime/waiting.ts";
 import { endedEarly, withSite } from "./outcome.ts";
 import type { PoolOptions, PoolStatus } from "./pool_options.ts";
 import { checkLimits, checkPool } from "./pool_options.ts";
@@ -165,7 +164,8 @@ export class Pool extends PoolScope implements AsyncDisposable {
 
   #leave(seat: Seat): void {
     seat.closed = true;
-    const left = seat.member.connection.close().catch(ignore).then(() => void this.#leaving.delete(left));
+    const { member: { connection }, exported } = seat;
+    const left = Promise.allSettled([connection.close(), exported]).then(() => void this.#leaving.delete(left));
     this.#leaving.add(left);
   }
 

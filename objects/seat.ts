@@ -71,6 +71,8 @@ function shippedOnce(fn: AnyFunction): AnyFunction {
 export class Seat {
   readonly name: string;
   readonly member: Member;
+  /** Settles when nothing is read for it any more. */
+  readonly exported: Promise<void> | undefined;
   readonly #pit: Pit;
   readonly #concurrency: number;
   /** What becomes of the tasks that it was given, by their slots; absent where nothing can be taken back. */
@@ -117,9 +119,9 @@ export class Seat {
       this.#ended = true;
       if (this.load === 0) pit.lost(this, undefined);
     });
-    const exported = modules.length > 0 ? connection.export(modules) : undefined;
+    this.exported = modules.length > 0 ? connection.export(modules) : undefined;
     const runner = connection.callRef(RUNNER, concurrency);
-    Promise.all([runner, exported]).then(([runner]) => {
+    Promise.all([runner, this.exported]).then(([runner]) => {
       this.#runner = runner as unknown as Runner;
       pit.eased(this);
     }, (error) => pit.lost(this, error));

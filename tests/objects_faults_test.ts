@@ -1,6 +1,7 @@
 // What can go wrong with served objects: owners that block, exit, are killed, or stop to listen between any two steps. Every caller is answered.
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { join, toFileUrl } from "@std/path";
 import type { Remote } from "../mod.ts";
 import { biosCommand, Connection, DisconnectError, keep, set } from "../mod.ts";
 import { get, passTo, pool, Served, spawn, superOf } from "../objects/mod.ts";
@@ -15,7 +16,8 @@ import {
 } from "./fixtures/objects/counter.ts";
 import { exitWith, forever } from "./fixtures/objects/jobs.ts";
 import { collectGarbage } from "./support/garbage.ts";
-import { condition, noLeaks } from "./support/leaks.ts";
+import { inFolder } from "./support/folder.ts";
+import { condition, descendants, noLeaks } from "./support/leaks.ts";
 import type { Place } from "./support/objects.ts";
 import { COUNTER, testEachPlace, usual } from "./support/objects.ts";
 import { testEachRuntime } from "./support/runtimes.ts";
@@ -284,5 +286,41 @@ Deno.test(
     }, "what was given is given back");
     assert(conn.status().referencesHeld <= here.referencesHeld + 1);
     assertEquals(conn.status().callsInFlight, 0);
+  }),
+);
+
+Deno.test(
+  "an end waits for a module that is being read for the process, and nothing is read afterwards",
+  inFolder(async (folder) => {
+    const path = join(folder, "module.ts");
+    const module = toFileUrl(path).href;
+    const starts: Record<string, () => { end(): Promise<unknown> }> = {
+      "a process": () => {
+        const p = spawn.with({ modules: [module] })(() => 1);
+        return { end: () => (p.kill(), p.join().catch(() => {})) };
+      },
+      "a pool": () => {
+        const members = pool(1, { modules: [module] });
+        const run = members.run(() => 1).catch(() => {});
+        return { end: async () => (await members.terminate(), await run) };
+      },
+    };
+    for (const [name, start] of Object.entries(starts)) {
+      // A pipe gives what it holds when its writer is done.
+      assert((await new Deno.Command("mkfifo", { args: [path] }).output()).success);
+      const it = start();
+      const writer = await Deno.open(path, { write: true }); // as soon as it is read
+      let ended = false;
+      const end = it.end().then(() => ended = true);
+      await condition(() => descendants().length === 0, "the process is gone");
+      await new Promise((resolve) => setTimeout(resolve));
+      assert(!ended, name);
+      // What is imported here, for its names, is a file.
+      await Deno.remove(path);
+      await Deno.writeTextFile(path, "export const one = 1;\n");
+      writer.close();
+      await end;
+      await Deno.remove(path);
+    }
   }),
 );
