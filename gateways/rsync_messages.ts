@@ -32,8 +32,11 @@ export const RSYNC: {
   chunk: 256 << 10,
   /** Entries of one portion of a list. */
   portion: 1000,
-  /** Contents of small files that are sent together, and how many files these may be. */
-  batch: 256 << 10,
+  /**
+   * Contents of small files that are sent together, and how many files these may be. It is less than a pipe holds, so that the next ones come in
+   * while these are written.
+   */
+  batch: 56 << 10,
   batchFiles: 128,
   /** Entries that are listed before the contents of the first of them are sent. */
   ahead: 8192,

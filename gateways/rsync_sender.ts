@@ -38,6 +38,9 @@ interface Flow {
 
 const NOTHING = new Uint8Array(0);
 
+/** Entries that are listed before anybody else has a turn: the other side is to have something to do while this one lists on. */
+const TURN = 64;
+
 /** How much small files are read to at a time. */
 const PAGE = 2 * (RSYNC.small + RSYNC.batch);
 
@@ -81,7 +84,7 @@ export class Sender {
    */
   async run(portions: Iterable<Portion>, unlisted: (path: string, error: unknown) => void): Promise<void> {
     const waiting: Listed[] = [];
-    let ahead = 0;
+    let ahead = 0, sinceTurn = 0;
     const sendFirst = async (): Promise<void> => {
       const listed = waiting.shift()!;
       ahead -= listed.list.entries.length + 1;
@@ -97,6 +100,11 @@ export class Sender {
       listed.wants.then(() => listed.answered = true);
       waiting.push(listed);
       ahead += list.entries.length + 1;
+      sinceTurn += list.entries.length + 1;
+      if (sinceTurn >= TURN) {
+        sinceTurn = 0;
+        await this.#files.turn(this.#root);
+      }
       while (waiting.length > 0 && (waiting[0]!.answered || ahead > RSYNC.ahead)) await sendFirst();
       if (this.#targets.every(({ lost }) => lost)) return;
     }

@@ -43,6 +43,7 @@ interface Fs {
     copyFile(from: string, to: string, mode: number): Promise<void>;
     rm(path: string, options: { recursive: boolean }): Promise<void>;
   };
+  access(path: string, done: () => void): void;
   chmodSync(path: string, mode: number): void;
   closeSync(fd: number): void;
   /** Missing in Deno 2.0. */
@@ -147,6 +148,14 @@ export class TreeFiles {
   /** What is at a path when links are followed. */
   follow(path: string): EntryInfo {
     return infoOf(this.#fs.statSync(path));
+  }
+
+  /**
+   * Lets everybody else have a turn: what was sent leaves, and what arrived is taken in. The system is asked something for that, about a path that may
+   * be looked at: of immediates, Deno has 60 pass before anything arrives, and timers take a millisecond.
+   */
+  turn(path: string): Promise<void> {
+    return new Promise((resolve) => this.#fs.access(path, () => resolve()));
   }
 
   /** The names in a directory. */
