@@ -48,9 +48,13 @@ export function targetsOf(flags: TargetFlags): Target[] {
   const each = (flag: "ssh" | "tcp" | "unix" | "command", make: (text: string) => Target["connect"]): Target[] =>
     given(flag, flags[flag] ?? []).map((name) => ({ name, connect: make(name) }));
   const all = [
-    ...each("ssh", (host) => (stderr) => Connection.fromSsh(host, { ...choice, ...(stderr && { stderr }) })),
+    ...each("ssh", (host) => {
+      if (host.startsWith("-")) throw new UsageError(`Flag "--ssh" needs a HOST, but was given "${host}"`);
+      return (stderr) => Connection.fromSsh(host, { ...choice, ...(stderr && { stderr }) });
+    }),
     ...each("tcp", (text) => {
       const { host, port } = addressOf("tcp", text);
+      if (port === 0) throw new UsageError(`Flag "--tcp" needs the port of a server, but was given "${text}"`);
       return () => Connection.fromTcp(host, port, proof);
     }),
     ...each("unix", (path) => () => Connection.fromUnix(path, proof)),

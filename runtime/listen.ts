@@ -48,6 +48,18 @@ interface NodeServer {
 }
 type Create = (options: object) => NodeServer;
 
+/**
+ * The system's error, of its class and with its code, which also says where we wanted to listen.
+ *
+ * @param where The address or path.
+ * @param cause The system's.
+ */
+export function listenError(where: string, cause: Error & { code?: unknown }): Error {
+  const Class = cause.constructor as ErrorConstructor;
+  const error = new Class(`Cannot listen on ${where}: ${cause.message}`, { cause });
+  return cause.code === undefined ? error : Object.assign(error, { code: cause.code });
+}
+
 /** How long accepting pauses when the system has no descriptor left, in milliseconds. */
 const PAUSE = 100;
 
@@ -59,8 +71,11 @@ function listenDeno(listener: Deno.Listener, { accept, fail }: ListenEvents): Li
         accept(await listener.accept() as unknown as DenoConnLike);
       } catch (error) {
         if (!open) return;
-        if (error instanceof deno!.errors.BadResource) return fail(error);
-        // A connection that was gone before it was taken, or too many of them at once: others will come.
+        const { BadResource, NotConnected, ConnectionReset, ConnectionAborted } = deno!.errors;
+        if (error instanceof BadResource) return fail(error);
+        // A client that was gone before it was taken: who comes next must not wait for that, or such clients could keep all others out.
+        if ([NotConnected, ConnectionReset, ConnectionAborted].some((it) => error instanceof it)) continue;
+        // Too many of them at once: there will be descriptors again.
         await new Promise((resolve) => setTimeout(resolve, PAUSE));
       }
     }
@@ -155,11 +170,14 @@ export async function listenTls(
 export async function listenUnix(file: SocketFile, events: ListenEvents): Promise<Listening> {
   const create = deno ? undefined : (await builtin<{ createServer: Create }>("node:net")).createServer;
   const { path } = file;
-  const listening = await file.create(() =>
-    create
-      ? listenNode(create({ allowHalfOpen: true }), "connection", { path }, events)
-      : Promise.resolve(listenDeno(deno!.listen({ transport: "unix", path }), events))
-  );
+  const listening = await file.create(async () => {
+    try {
+      if (!create) return listenDeno(deno!.listen({ transport: "unix", path }), events);
+      return await listenNode(create({ allowHalfOpen: true }), "connection", { path }, events);
+    } catch (error) {
+      throw listenError(path, error as Error);
+    }
+  });
   return { port: 0, close: () => file.remove(() => listening.close()) };
 }
 

@@ -39,6 +39,9 @@ async function look(path: string): Promise<{ readonly inode: unknown; readonly i
   }
 }
 
+/** How long the path of a Unix socket may be, in bytes, on Linux: Node 20 cuts off what is more, and would listen somewhere else. */
+const LONGEST = 107;
+
 /** What others may do with what we make. */
 const MASK = 0o177;
 
@@ -85,6 +88,10 @@ export class SocketFile {
    * @throws {Error} when something is there that must stay
    */
   async create<T>(listen: () => Promise<T>): Promise<T> {
+    const size = new TextEncoder().encode(this.path).length;
+    if (size > LONGEST && (globalThis as { process?: { platform: string } }).process?.platform === "linux") {
+      throw new Error(`Cannot listen on ${this.path}: it has ${size} bytes, where ${LONGEST} are allowed`);
+    }
     await this.#clear();
     const before = umask(MASK);
     let listening: Promise<T>;

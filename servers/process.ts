@@ -16,11 +16,12 @@ import { ConnectionHandler, serveWith } from "./handler.ts";
 import { serveWithAcross } from "./given.ts";
 import { Pump } from "./pump.ts";
 
-/** What the child runs: it takes the client for its own. */
+/** What the child runs: it takes the client for its own, and tells when that is over. */
 const SERVE = `
   const { Connection } = await import("@x/across");
   const conn = Connection.fromUnix(path, options);
-  void conn.wait().then(() => conn.close()).catch(() => {});
+  await conn.wait();
+  await conn.close().catch(() => {});
 `;
 
 /**
@@ -52,9 +53,9 @@ async function startChild(options: OptionsInit, signal: AbortSignal): Promise<Wi
         over = true;
         reject(new Error("The child process ended before it served its client"));
       });
-      const called = control.execute(SERVE, { path, options });
-      const socket = await Promise.race([promise, called.then(() => promise)]);
-      return controlled(wires().socket(socket), control);
+      const served = control.execute(SERVE, { path, options });
+      const socket = await Promise.race([promise, served.then(() => promise)]);
+      return controlled(wires().socket(socket), control, served, timeout);
     } finally {
       await listening.close();
     }
@@ -68,10 +69,20 @@ async function startChild(options: OptionsInit, signal: AbortSignal): Promise<Wi
   }
 }
 
-/** A wire that the child ends with, and that ends with the child. */
-function controlled(wire: Wire, control: Connection): Wire {
+/**
+ * A wire that the child ends with, and that ends with the child: also where the child has given the client up, and that cannot be seen behind what the
+ * client does not read.
+ */
+function controlled(wire: Wire, control: Connection, served: Promise<unknown>, timeout: number): Wire {
+  let timer: ReturnType<typeof setTimeout> | undefined;
   const gone = wire.closed.then(() => control.close()).catch(ignore);
-  control.wait().then(() => wire.abort());
+  served.then(() => {
+    if (timeout < Infinity) timer = setTimeout(() => control.cancel(), timeout);
+  }, ignore);
+  control.wait().then(() => {
+    clearTimeout(timer);
+    wire.abort();
+  });
   return {
     ...wire,
     abort(reason) {

@@ -38,11 +38,19 @@ export interface PumpInit {
 /** One direction: writes one chunk after the other, whoever hands them in. */
 class Direction {
   readonly #to: Promise<Wire>;
+  #broken: (error: unknown) => void;
   #wire: Wire | undefined;
   #writing: Promise<void> | undefined;
 
-  constructor(to: Promise<Wire>) {
+  /**
+   * Begins with nothing to write.
+   *
+   * @param to What is written to.
+   * @param broken Called once, when that takes nothing any more. Its wire does not tell as long as what came from it waits for the other direction.
+   */
+  constructor(to: Promise<Wire>, broken: (error: unknown) => void) {
     this.#to = to;
+    this.#broken = broken;
     to.then((wire) => this.#wire = wire, ignore);
   }
 
@@ -55,8 +63,10 @@ class Direction {
 
   #wait(done: Promise<void> | undefined): Promise<void> | undefined {
     if (!done) return;
-    // What breaks a direction its wire tells as well.
-    const writing = done.catch(ignore).then(() => {
+    const writing = done.catch((error) => {
+      this.#broken(error);
+      this.#broken = ignore;
+    }).then(() => {
       if (this.#writing === writing) this.#writing = undefined;
     });
     return this.#writing = writing;
@@ -93,7 +103,7 @@ export class Pump implements Served {
     this.#client = client;
     this.#init = init;
     this.#stream = new ClientStream(init.boots);
-    this.#toClient = new Direction(Promise.resolve(client));
+    this.#toClient = new Direction(Promise.resolve(client), (error) => client.abort(error));
     client.opened?.catch(ignore);
     client.start({
       data: (chunk) => this.#fromClient(chunk),
@@ -155,7 +165,7 @@ export class Pump implements Served {
 
   #start(): void {
     const child = this.#child = this.#init.start(this.#cancelled.signal);
-    this.#toChild = new Direction(child);
+    this.#toChild = new Direction(child, () => this.#patience(() => this.cancel()));
     child.then((wire) => {
       wire.opened?.catch(ignore);
       wire.start({

@@ -6,7 +6,7 @@
 
 import type { SocketLike } from "../mod.ts";
 import type { ListenEvents, Listening, ServerTls } from "../runtime/listen.ts";
-import { addressesOf, dropSocket, listenTcp, listenTls, listenUnix, onEnd } from "../runtime/listen.ts";
+import { addressesOf, dropSocket, listenError, listenTcp, listenTls, listenUnix, onEnd } from "../runtime/listen.ts";
 import { SocketFile } from "../runtime/socket_files.ts";
 import { deferred } from "../runtime/waiting.ts";
 import type { ConnectionHandler } from "./handler.ts";
@@ -122,7 +122,10 @@ async function listenAll(
         open.push(listening);
       } catch (error) {
         // A machine may know an address in its hosts file that it does not have.
-        if (!open.length || !/EADDRNOTAVAIL|not avail|assign requested/i.test(String(error))) throw error;
+        if (!open.length || !/EADDRNOTAVAIL|not avail|assign requested/i.test(String(error))) {
+          const where = address.includes(":") ? `[${address}]` : address;
+          throw listenError(`${where}:${open[0]?.port ?? port}`, error as Error);
+        }
       }
     }
     return {
@@ -172,7 +175,9 @@ export async function runTcp(host: string, port: number, init: RunInit = {}): Pr
     throw new RangeError(`Cannot listen on port ${String(port)}: pass a whole number from 0 to 65535`);
   }
   const bare = host.replace(/^\[(.*)\]$/, "$1");
-  const addresses = await addressesOf(bare);
+  const addresses = await addressesOf(bare).catch((error) => {
+    throw listenError(bare, error);
+  });
   checkExposure(bare, addresses, init);
   await run(init, async (events, handler) => {
     const { tls } = init;

@@ -124,6 +124,8 @@ Deno.test(
       ['"--timeout" needs a number', "exec", "--timeout", "0", "1"],
       ['"--tcp" needs HOST:PORT', "exec", "--tcp", "::1:80", "1"],
       ['"--tcp" needs HOST:PORT', "exec", "--tcp", "host:65536", "1"],
+      ['"--tcp" needs the port', "exec", "--tcp", "host:0", "1"],
+      ['"--ssh" needs a HOST', "exec", "--ssh=-oProxyCommand=true", "1"],
       ["--stdio goes with no other", "exec", "--stdio", "--local", "1"],
       ["code cannot be read from stdin", "exec", "--stdio", "-"],
       ["Cannot read the secret", "exec", "--secret-file", "/there is no such file", "1"],
@@ -161,5 +163,45 @@ Deno.test(
     assertEquals([code, out], [0, "1\n"]);
     assertMatch(err, /^across \d+: connected to host/m);
     assertMatch((await across("exec", "-vv", "1")).err, /sent message of kind \d+, \d+ bytes/);
+  }),
+);
+
+Deno.test(
+  "a reader of the results that has seen enough ends the command, quietly",
+  noLeaks(async () => {
+    const child = new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", "--quiet", CLI, "exec", "'line\\n'.repeat(1e6)"],
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    const err = new Response(child.stderr).text();
+    const reader = child.stdout.getReader();
+    await reader.read();
+    await reader.cancel();
+    assertEquals([(await child.status).code, await err], [141, ""]);
+  }),
+);
+
+Deno.test(
+  "--json prints a line whatever comes back",
+  noLeaks(async () => {
+    const code = `
+      const self = { n: 1n, date: new Date(0), map: new Map([["a", new Uint8Array([1, 2])]]) };
+      self.self = self;
+      [self, () => 1, { toJSON: () => 2 }, new URL("http://host/"), new Number(3), [,, 4]]`;
+    const value = await across("exec", "--json", code);
+    assertCode(value, 0);
+    const self = { n: "1", date: "1970-01-01T00:00:00.000Z", map: [["a", "AQI="]], self: "[Circular]" };
+    assertEquals(
+      JSON.parse(value.out).value,
+      [self, "Remote <function>", { toJSON: "Remote <toJSON>" }, "http://host/", 3, [null, null, 4]],
+    );
+    const failure = await across("exec", "--json", `const e = new Error("x"); e.more = [e.cause = e]; throw e`);
+    assertCode(failure, 1);
+    assertEquals(
+      JSON.parse(failure.out).error,
+      { more: ["[Circular]"], name: "Error", message: "x", cause: "[Circular]" },
+    );
   }),
 );

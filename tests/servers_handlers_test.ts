@@ -156,7 +156,7 @@ for (const Handler of [ProcessConnectionHandler, BiosConnectionHandler]) {
   Deno.test(
     `a child that spins is killed when its client has gone (${Handler.name})`,
     noLeaks(async () => {
-      await using handler = new Handler({ timeout: 1_000 });
+      await using handler = new Handler({ timeout: 5_000 });
       const conn = await client(handler);
       const pid = await pidOf(conn);
       const spinning = await spin(conn);

@@ -1,6 +1,6 @@
 // runTcp() and runUnix(): where they listen and where they refuse to, how many they take, and how they end.
 
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { Connection } from "../mod.ts";
 import type { RunInit } from "../servers/mod.ts";
 import { LocalConnectionHandler, runTcp, runUnix } from "../servers/mod.ts";
@@ -292,6 +292,37 @@ Deno.test(
     assertEquals((error as { code?: string }).code, "EADDRINUSE");
     await ask(Connection.fromUnix(path));
     await server.stop();
+  }),
+);
+
+Deno.test(
+  "a path that is too long for a Unix socket is refused, and nothing is made",
+  inFolder(async (folder) => {
+    const path = `${folder}/${"x".repeat(108 - folder.length - 1)}`;
+    await assertRejects(
+      () => runUnix(path),
+      Error,
+      `Cannot listen on ${path}: it has 108 bytes, where 107 are allowed`,
+    );
+    assertEquals([...Deno.readDirSync(folder)], []);
+    const server = await unixServer(path.slice(0, -1));
+    await ask(Connection.fromUnix(path.slice(0, -1)));
+    await server.stop();
+  }),
+);
+
+Deno.test(
+  "where one cannot listen, the error has what the system says, its code, and the place",
+  inFolder(async (folder) => {
+    const server = await tcpServer();
+    const { port } = server;
+    const inUse = await assertRejects(() => runTcp("127.0.0.1", port), Deno.errors.AddrInUse);
+    assertMatch(inUse.message, new RegExp(`^Cannot listen on 127\\.0\\.0\\.1:${port}: .*in use`));
+    assertEquals((inUse as { code?: string }).code, "EADDRINUSE");
+    await server.stop();
+    const path = `${folder}/nowhere/socket`;
+    await assertRejects(() => runUnix(path), Deno.errors.NotFound, `Cannot listen on ${path}: No such file`);
+    await assertRejects(() => runTcp("nowhere.invalid", 0), Error, "Cannot listen on nowhere.invalid: ");
   }),
 );
 
