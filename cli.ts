@@ -91,7 +91,11 @@ export async function main(args: readonly string[]): Promise<number> {
     else throw new UsageError(name === "" ? "There is no command" : `There is no command "${name}"`);
     return 0;
   } catch (error) {
-    if (!(error instanceof UsageError)) throw error;
+    if (!(error instanceof UsageError)) {
+      // For example of a module that cannot be loaded: where that is says its stack.
+      printError(`${alarm("error")}: ${error instanceof Error ? error.stack ?? error.message : String(error)}\n`);
+      return 1;
+    }
     const command = Object.hasOwn(COMMANDS, args[0] ?? "") ? ` ${args[0]}` : "";
     printError(`${alarm("error")}: ${error.message}. Try "across${command} --help"\n`);
     return 2;

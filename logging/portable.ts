@@ -44,6 +44,17 @@ class Copier {
     return this.#object(value, depth + 1);
   }
 
+  /** The fields of an object of whatever class. One that cannot be read is no reason to lose the others. */
+  fields(from: object): Record<string, unknown> {
+    const copy: Record<string, unknown> = {};
+    try {
+      this.#fields(from, Object.keys(from), copy, 1);
+    } catch {
+      // It does not even tell its keys.
+    }
+    return copy;
+  }
+
   #object(value: object, depth: number): unknown {
     if (value instanceof Error) return this.#error(value, depth);
     if (Array.isArray(value)) {
@@ -136,7 +147,7 @@ export function portable(record: LogRecord, via: readonly string[]): PortableRec
     message: [...record.message].map((part) => copier.value(part, 0)),
     rawMessage: (typeof rawMessage === "string" ? copier.text(rawMessage) : copier.value([...rawMessage], 0)) as string,
     timestamp,
-    properties: copier.value({ ...record.properties }, 0) as Record<string, unknown>,
+    properties: copier.fields(record.properties),
     via,
   };
 }

@@ -114,8 +114,12 @@ function fieldsOf(record: LogRecord): Record<string, unknown> {
   };
 }
 
+/** What pino writes into each line itself: it does not keep others from writing it once more, and of two the last counts. */
+const PINO = ["level", "time", "pid", "hostname", "msg"];
+
 /**
- * Hands records to a pino logger: the category as a field, an error in `properties.error` as `err`, too.
+ * Hands records to a pino logger: the category as a field, an error in `properties.error` as `err`, too. Properties of the names that pino's own fields
+ * have get a `_` behind them: a peer decides neither the level nor the host of a line.
  *
  * @param logger The logger.
  */
@@ -123,6 +127,10 @@ export function toPino(logger: PinoLogger): RecordSink {
   return (record) => {
     const fields = fieldsOf(record);
     if (fields.error instanceof Error && !("err" in fields)) fields.err = fields.error;
+    for (const name of PINO.filter((it) => Object.hasOwn(fields, it))) {
+      fields[`${name}_`] = fields[name];
+      delete fields[name];
+    }
     logger[record.level === "warning" ? "warn" : record.level](
       { ...fields, loggedAt: record.timestamp },
       messageText(record),

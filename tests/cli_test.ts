@@ -46,6 +46,22 @@ Deno.test(
 );
 
 Deno.test(
+  "across run exits with 1 when the module cannot be loaded, and says where it failed",
+  noLeaks(async () => {
+    const folder = await Deno.makeTempDir();
+    try {
+      const path = `${folder}/broken.ts`;
+      await Deno.writeTextFile(path, `throw new RangeError("Out of cheese");`);
+      const { code, out, err } = await across("run", path);
+      assertEquals([code, out], [1, ""], err);
+      assertMatch(err, /^error: RangeError: Out of cheese\n {4}at .*broken\.ts:1:7\n$/);
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  }),
+);
+
+Deno.test(
   "across bios prints the script, as across-bios does",
   noLeaks(async () => {
     assertEquals(await across("bios"), { code: 0, out: `${getBios()}\n`, err: "" });

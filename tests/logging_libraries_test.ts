@@ -72,6 +72,24 @@ Deno.test(
 );
 
 Deno.test(
+  "pino: properties of a record take the place of nothing that pino writes",
+  noLeaks(() =>
+    inPair(async ({ left }) => {
+      const lines: string[] = [];
+      using _receiving = receiveRecords(toPino(pino({}, { write: (line: string) => void lines.push(line) })));
+      await using sink = connectionSink(left);
+      const properties = { level: "none", time: 0, pid: 1, hostname: "elsewhere", msg: "?", item: 5 };
+      sink({ category: ["shop"], level: "error", message: ["Out"], rawMessage: "Out", timestamp: 1e12, properties });
+      await condition(() => lines.length > 0, "a line is written");
+      assertEquals(lines[0]!.match(/"(level|time|pid|hostname|msg)":/g)!.length, 5);
+      const line = JSON.parse(lines[0]!);
+      assertEquals([line.level, line.pid, line.msg, line.item], [50, Deno.pid, "Out", 5]);
+      assertEquals([line.level_, line.time_, line.pid_, line.hostname_, line.msg_], ["none", 0, 1, "elsewhere", "?"]);
+    })
+  ),
+);
+
+Deno.test(
   "pino: from a destination to a logger",
   noLeaks(() =>
     inPair(async ({ left }) => {

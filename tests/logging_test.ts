@@ -123,14 +123,13 @@ Deno.test(
         cyclic,
         long: "x".repeat(1 << 20),
       };
-      // The properties are spread when they are copied, so the getter throws there: within an object it is read for itself.
       const [got] = await collected(async (records) => {
         await using sink = connectionSink(left);
-        sink(record("x", { properties: { all: properties } }));
+        sink(record("x", { properties }));
         assertEquals(sink.dropped, 0);
         await condition(() => records.length === 1, "it arrives");
       });
-      const all = got!.properties.all as Record<string, unknown>;
+      const all = got!.properties;
       assertEquals(all.fn, "[Function greet]");
       assertEquals(all.point, "Point { x: 1 }");
       assertEquals(all.symbol, "Symbol(s)");
