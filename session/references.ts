@@ -13,6 +13,7 @@ import { BASE, REFERENCE } from "../protocol/messages.ts";
 import type { LargeMessage } from "../protocol/outbox.ts";
 import type { Reader } from "../protocol/reader.ts";
 import type { Writer } from "../protocol/writer.ts";
+import { ignore } from "../runtime/waiting.ts";
 import type { Blobs } from "./blobs.ts";
 import type { Call, Carried } from "./call.ts";
 import type { CallContext } from "./context.ts";
@@ -209,6 +210,7 @@ export class References {
     if (face?.write(writer, this.#context.operator, this.#needed)) return;
     const promise = face?.promise();
     if (promise) value = promise;
+    if (value instanceof Promise) value.catch(ignore); // whoever has it over there gets the failure
     // Whoever holds a reference may ask for something.
     this.#context.link.extend();
     writer.u8(

@@ -259,18 +259,23 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
  * Has the peer read what an iterator gives.
  *
  * @param out Where to.
- * @param iterator Where from.
+ * @param open Gives what it comes from.
  * @param hub The session.
  * @param context The call whose result it is, if any: its signal is aborted when the peer gives up while the iterator works on the next item.
  */
 export async function pumpIterator(
   out: Outgoing,
-  iterator: AnyIterator,
+  open: () => AnyIterator,
   hub: StreamHub,
   context: CallContext | undefined,
 ): Promise<void> {
   const within = <T>(body: () => T): T => context ? runInCall(context, body) : body();
-  let working = false;
+  let iterator: AnyIterator, working = false;
+  try {
+    iterator = within(open);
+  } catch (error) {
+    return out.fail(hub.own(error));
+  }
   out.stopping = (what, value) => {
     if (working) context?.abort(new DOMException("The stream was cancelled", "AbortError"));
     within(() => leave(iterator, what, value)).then((value) => out.end(value), (error) => out.fail(hub.own(error)));
@@ -285,6 +290,7 @@ export async function pumpIterator(
         working = true;
         const next = within(() => iterator.next());
         step = isThenable(next) ? await next : next;
+        if (Object(step) !== step) throw new TypeError("The result of next() is not an object");
         // What a generator yields is no promise, but what a synchronous iterator gives may be one.
         item = isThenable(step.value) ? await step.value : step.value;
       } catch (error) {
@@ -333,9 +339,16 @@ export function makeWritable(out: Outgoing, hub: StreamHub): WritableStream<unkn
     hub.busy(1);
     try {
       await promise;
+    } catch (error) {
+      throw refused(error);
     } finally {
       hub.busy(-1);
     }
+  };
+  // What fails in `write` ends the stream here, which tells nobody of it.
+  const refused = (error: unknown): unknown => {
+    out.fail(error);
+    return error;
   };
   return new WritableStream<unknown>({
     start(controller) {
@@ -344,7 +357,12 @@ export function makeWritable(out: Outgoing, hub: StreamHub): WritableStream<unkn
       controller.signal?.addEventListener("abort", () => out.stop());
     },
     write(chunk) {
-      const wait = out.deliver(chunk, true);
+      let wait;
+      try {
+        wait = out.deliver(chunk, true);
+      } catch (error) {
+        throw refused(error);
+      }
       return wait && during(wait);
     },
     close() {

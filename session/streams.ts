@@ -130,7 +130,7 @@ export class Streams implements StreamPort, StreamHub {
     }
     const iterator = this.#iteratorOf(value);
     if (!iterator) return;
-    const out = this.#send(writer, REFERENCE.ITERABLE, (out) => pumpIterator(out, iterator(), this, context));
+    const out = this.#send(writer, REFERENCE.ITERABLE, (out) => pumpIterator(out, iterator, this, context));
     return { unsent: () => this.#forgetUnsent(out) };
   }
 

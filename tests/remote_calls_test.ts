@@ -97,6 +97,17 @@ async function references(conn: Connection): Promise<void> {
   assertEquals(await conn.callRef(() => ({ a: { b: (n: number) => [n] } })).a.b(7)[0], 7, "a chain");
 }
 
+/** A promise that has failed, or does before the other side can ask for it, must end neither process. */
+async function failedPromises(conn: Connection): Promise<void> {
+  const there = await conn.call(() => ({ broken: Promise.reject<number>(new RangeError("failed there")) }));
+  await assertRejects(() => there.broken, RangeError, "failed there");
+  const caught = conn.call(
+    (it: { broken: Promise<number> }) => it.broken.catch((error: Error) => error.message),
+    { broken: Promise.reject<number>(new RangeError("failed here")) },
+  );
+  assertEquals(await caught, "failed here");
+}
+
 async function errors(conn: Connection): Promise<void> {
   const thrown = await assertRejects(
     () =>
@@ -187,6 +198,7 @@ await testEachRuntime("everything that a call can be works", async (it) => {
         await values(conn);
         await callbacks(conn);
         await references(conn);
+        await failedPromises(conn);
         await errors(conn);
         await executes(conn);
         await publicNames(conn, it);
@@ -262,6 +274,10 @@ await testEachRuntime("a peer that dials may not start anything here, and everyt
     assert(/^OperationError: .*acceptExportedModules/.test(refused), refused);
   });
 }, ({ name, version }) => name !== "deno" || version === Deno.version.deno);
+
+await testEachRuntime("a first result with a promise in it that has failed already arrives", async (it) => {
+  await onRemote(biosCommand({ runtime: it.path }), failedPromises);
+});
 
 Deno.test("a call that waits is rejected when its connection is closed, and its function is told", async () => {
   const { path } = await runtime("node", 20);

@@ -149,6 +149,42 @@ Deno.test("an item that cannot travel ends its stream with an error that names i
     assertEquals(await left.call(() => 1), 1);
   }));
 
+Deno.test("what gives no iterator, or no steps, fails its stream alone", () =>
+  inPair(async ({ left }) => {
+    const bad = (iterator: () => unknown) => ({ [Symbol.asyncIterator]: iterator }) as AsyncIterable<number>;
+    const read = async (items: AsyncIterable<number>) => {
+      for await (const _ of items);
+    };
+    const broken = bad(() => {
+      throw new RangeError("not to be had");
+    });
+    await assertRejects(() => left.call(read, broken), RangeError, "not to be had");
+    await assertRejects(() => left.call(read, bad(() => ({ next: () => 5 }))), TypeError, "not an object");
+    assertEquals(await left.call(() => 1), 1);
+  }));
+
+Deno.test("a chunk that cannot travel aborts the stream that it was written to, at once", () =>
+  inPair(async ({ left }) => {
+    for (const first of [undefined, pattern(1 << 20)]) { // the second chunk is sent at once, or waits for room
+      const { promise: reason, resolve } = Promise.withResolvers<unknown>();
+      const writable = new WritableStream<unknown>({ abort: resolve });
+      const writing = left.call(
+        async (writable: WritableStream<unknown>, first: unknown) => {
+          const writer = writable.getWriter();
+          // deno-lint-ignore no-explicit-any -- kept, so that it is not the end of a collected stream that is seen
+          (globalThis as any).keptWriter = writer;
+          writer.write(first);
+          await writer.write(new WeakMap());
+        },
+        writable,
+        first,
+      );
+      await assertRejects(() => writing, Error, "an instance of WeakMap");
+      assertInstanceOf(await reason, OperationError);
+      await left.call(() => Reflect.deleteProperty(globalThis, "keptWriter"));
+    }
+  }));
+
 Deno.test("cancel() of a stream reaches its source with the reason, and tells what that throws", () =>
   inPair(async ({ left }) => {
     const source = endless((n) => n);
