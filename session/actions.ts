@@ -1,11 +1,16 @@
 /**
- * What the rarer operations of a peer do: changing and looking for properties, iterating, disposing. The others are in `perform.ts`.
+ * What the rarer operations of a peer do: changing and looking for properties, iterating, disposing. The others are in `perform.ts`. And what it gets
+ * where it may not ask for any, which an end that was booted has no need of.
  *
  * @module
  */
 
+import { OperationError } from "../protocol/errors.ts";
 import { ACTION } from "../protocol/messages.ts";
 import { ownerOf } from "./lookup.ts";
+
+/** What is shown of a name that the peer sent. */
+const NAME_LIMIT = 100;
 
 /**
  * Sets, deletes or looks for a public property.
@@ -46,12 +51,29 @@ function iterable(value: unknown): AsyncIterable<unknown> {
   return { [Symbol.asyncIterator]: () => iterator };
 }
 
+/**
+ * What the peer gets for asking what it may not.
+ *
+ * @param name The public name of a class, if it is one that a value is an instance of, or that is a value itself.
+ */
+function refuse(name?: string): OperationError {
+  return new OperationError(
+    name
+      ? `Cannot take class "${
+        name.slice(0, NAME_LIMIT)
+      }" where calls are not accepted, as only those of exported modules are` +
+        " looked up there: pass ref() of what has it or a plain object instead, or set the option acceptCalls on that side"
+      : "Cannot run this as the peer does not accept calls: it would have to set the option acceptCalls, or expose an object",
+  );
+}
+
 /** The rarer actions. */
 export interface Actions {
   change: typeof change;
   dispose: typeof dispose;
   iterable: typeof iterable;
+  refuse: typeof refuse;
 }
 
 /** What carries them out. */
-export const actions: Actions = { change, dispose, iterable };
+export const actions: Actions = { change, dispose, iterable, refuse };

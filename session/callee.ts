@@ -13,7 +13,6 @@ import { ignore } from "../runtime/waiting.ts";
 import { CallContext, runInCall } from "./context.ts";
 import { largeOf } from "./call.ts";
 import type { Definitions } from "./definitions.ts";
-import { refusal } from "./definitions.ts";
 import { extended, extension, isExtended } from "./extension.ts";
 import { anyFace } from "./face.ts";
 import { isOperationError, withoutFields } from "./failures.ts";
@@ -178,7 +177,7 @@ export class Callee {
         }
         return value;
     }
-    if (!acceptCalls) throw refusal();
+    if (!acceptCalls) throw extension().actions.refuse();
     if (value instanceof Promise) value.catch(ignore); // nobody may get to wait for it
     return value;
   }

@@ -27,6 +27,8 @@ export interface DefinitionContext {
   prepare(source: string): Promise<unknown> | undefined;
   /** Whether the peer may have code loaded here. */
   readonly acceptCalls: boolean;
+  /** What it gets where it may not; `name`: for a class of that name. */
+  refuse(name?: string): OperationError;
 }
 
 /** What the peer calls by number. */
@@ -74,7 +76,7 @@ export class Definitions {
       case DEFINITION.PUBLIC_CLASS: {
         const own = text.startsWith(OWN) && text.slice(OWN.length);
         if (own && Object.hasOwn(ownClasses, own)) return needClass(ownClasses[own]);
-        if (!acceptCalls) break;
+        if (!acceptCalls) throw this.#context.refuse(text);
         return needClass(resolvePublic(text));
       }
       case DEFINITION.EXPORTED:
@@ -92,7 +94,7 @@ export class Definitions {
       default:
         throw new ProtocolError(`Cannot read a definition of kind ${kind}`);
     }
-    throw refusal();
+    throw this.#context.refuse();
   }
 
   /** What the peer defined under a number; possibly a promise. */
@@ -123,11 +125,4 @@ function needClass(found: unknown): unknown {
   if (found instanceof Promise) return found.then(needClass);
   if (!isClass(found)) throw new OperationError("Cannot find the class of an object");
   return found;
-}
-
-/** What the peer gets for asking what it may not. */
-export function refusal(): OperationError {
-  return new OperationError(
-    "Cannot run this as the peer does not accept calls: it would have to set the option acceptCalls, or expose an object",
-  );
 }

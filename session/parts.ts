@@ -122,6 +122,7 @@ export class Parts {
     const prepare = (source: string) => isExtended() ? this.exchange.prepare(source) : undefined;
     const definitions = this.definitions = new Definitions({
       acceptCalls,
+      refuse: (name) => extension().actions.refuse(name),
       prepare,
       import: importModule,
       resolveExported: (name, any) => this.exchange.resolveExported(name, any),

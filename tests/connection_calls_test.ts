@@ -303,3 +303,18 @@ Deno.test("root() reaches what the peer exposes, also where calls are not accept
     { acceptCalls: false, expose: api },
   );
 });
+
+Deno.test("a public class that arrives where calls are not accepted is refused by its name, also that of an instance", () =>
+  inPair(
+    async ({ left }) => {
+      const refused = (name: string) => `class "${name}" where calls are not accepted`;
+      await assertRejects(() => left.call(() => Map), OperationError, refused("Map"));
+      await assertRejects(
+        () => left.call(async () => (await import("node:fs")).readdirSync("/", { withFileTypes: true })),
+        OperationError,
+        refused("node:fs#Dirent"),
+      );
+      assertEquals(await left.call(() => new Map([[1, 2]])), new Map([[1, 2]]));
+    },
+    { acceptCalls: false },
+  ));

@@ -14,6 +14,7 @@ import type { RawPeer } from "./support/raw_peer.ts";
 import { DIALLING, withPeer } from "./support/raw_peer.ts";
 
 const REFUSAL = "Cannot run this as the peer does not accept calls";
+const CLASS_REFUSAL = "where calls are not accepted, as only those of exported modules";
 const fixture = (path: string): string => new URL(`fixtures/hostile/${path}`, import.meta.url).href;
 const EVIL = "data:text/javascript,globalThis.ran = true; export class Evil {}";
 
@@ -59,7 +60,7 @@ onDialled("functions by name are refused where calls are not accepted, and not l
       await peer.define(2 * i + 1, DEFINITION.PUBLIC, name);
       await useless(peer, 2 * i + 1, REFUSAL);
       await peer.define(2 * i + 2, DEFINITION.PUBLIC_CLASS, name);
-      await useless(peer, 2 * i + 2, REFUSAL);
+      await useless(peer, 2 * i + 2, CLASS_REFUSAL);
     }
   } finally {
     delete (globalThis as { trap?: unknown }).trap;
