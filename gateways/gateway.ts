@@ -56,8 +56,8 @@ interface Parts {
 let makeOf: (parts: Parts) => Gateway;
 /** Resolves when a gateway is gone. */
 export let gatewayOver: (gateway: Gateway) => Promise<unknown>;
-/** Ends a gateway at once. */
-export let killGateway: (gateway: Gateway) => void;
+/** Ends a gateway at once, and waits until it is gone; where its carrier hangs as well, it is once that is. */
+export let killGateway: (gateway: Gateway) => Promise<void>;
 
 /** A process elsewhere that runs sources, each with a channel to here. {@linkcode makeGateway} makes one. */
 export class Gateway implements AsyncDisposable {
@@ -81,10 +81,11 @@ export class Gateway implements AsyncDisposable {
   static {
     makeOf = (parts) => new Gateway(parts);
     gatewayOver = (gateway) => gateway.#attachment.over;
-    killGateway = (gateway) => {
+    killGateway = async (gateway) => {
       gateway.#attachment.leaving = true;
       gateway.#kill();
       gateway.connection.cancel();
+      await gateway.join({ timeout: gateway.via ? LAST_WORDS : Infinity }).catch(ignore);
     };
   }
 
@@ -288,8 +289,7 @@ export class Gateway implements AsyncDisposable {
     try {
       await this.join({ timeout: PATIENCE });
     } catch {
-      killGateway(this);
-      await this.join();
+      await killGateway(this);
     }
   }
 }

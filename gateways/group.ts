@@ -316,8 +316,7 @@ export class Group implements Iterable<Gateway>, AsyncDisposable {
     try {
       await gateway.join({ timeout: Math.max(carried.length > 0 ? GRACE : 0, end - performance.now()) });
     } catch {
-      killGateway(gateway);
-      await gateway.join({ timeout: Infinity });
+      await killGateway(gateway);
     }
     if (this.#gateways.get(gateway.id) === gateway) this.#gateways.delete(gateway.id);
   }

@@ -9,19 +9,10 @@ import { EndOfChannelError, GatewayLostError, Group } from "../gateways/mod.ts";
 import type { Gateway } from "../gateways/mod.ts";
 import { assertRejects } from "./support/assert_rejects.ts";
 import { inGroup, SOON } from "./support/gateways.ts";
-import { condition, descendants, isAlive, noLeaks } from "./support/leaks.ts";
+import { condition, descendants, isAlive, killProcess, noLeaks } from "./support/leaks.ts";
 
 async function kill(gateway: Gateway): Promise<void> {
   Deno.kill((await gateway.remoteInfo()).pid!, "SIGKILL");
-}
-
-/** Kills one of several processes, which may have ended with another one of them. */
-function killProcess(pid: number): void {
-  try {
-    Deno.kill(pid, "SIGKILL");
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
 }
 
 Deno.test(

@@ -20,7 +20,7 @@ export const canSeeLeaks: boolean = Deno.build.os === "linux";
 export async function condition<T>(
   test: () => T | Promise<T>,
   what: string,
-  deadline = 10_000,
+  deadline = 60_000,
 ): Promise<Exclude<T, false | null | undefined | 0 | "">> {
   const end = performance.now() + deadline;
   let cause: unknown;
@@ -69,6 +69,19 @@ function processInfo(pid: number): ProcessInfo | undefined {
 export function isAlive(pid: number): boolean {
   const info = processInfo(pid);
   return info !== undefined && info.state !== "Z";
+}
+
+/**
+ * Kills a process that may have ended meanwhile.
+ *
+ * @param pid The process.
+ */
+export function killProcess(pid: number): void {
+  try {
+    Deno.kill(pid, "SIGKILL");
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
 }
 
 /**
@@ -144,7 +157,7 @@ export interface LeakCheck {
  * @param deadline Milliseconds that the end has to clear up.
  * @returns the check for the end
  */
-export async function leakCheck(deadline = 5_000): Promise<LeakCheck> {
+export async function leakCheck(deadline = 30_000): Promise<LeakCheck> {
   if (!canSeeLeaks) return { finish: () => Promise.resolve() };
   await warmUp();
   const children = new Set(descendants().map((info) => info.pid));
