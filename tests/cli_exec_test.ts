@@ -42,7 +42,7 @@ Deno.test(
 Deno.test(
   "a target that takes longer than --timeout fails, others do not",
   noLeaks(async () => {
-    const result = await across("exec", "--timeout", "3", "--command", "sleep 60", "--local", "--json", "1");
+    const result = await across("exec", "--timeout", "10", "--command", "sleep 60", "--local", "--json", "1");
     assertCode(result, 1);
     const [slow, local] = result.out.trim().split("\n").map((line) => JSON.parse(line));
     assertEquals([slow.target, slow.ok, slow.error.name], ["sleep 60", false, "TimeoutError"]);

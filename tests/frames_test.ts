@@ -235,7 +235,7 @@ Deno.test("random frames deliver messages or are a ProtocolError, in linear time
     ),
     { numRuns: 2000 },
   );
-  assert(performance.now() - start < 20_000);
+  assert(performance.now() - start < 60_000);
 });
 
 /** The first part of a message, which announces segments of these sizes, and some bytes behind. */

@@ -56,7 +56,7 @@ for (const [name, version] of [["deno"], ["node", "20"], ["node", "26"], ["bun"]
         assertEquals(signal ?? code, how, await complaints);
         const pids: number[] = JSON.parse(said);
         assertEquals(new Set(pids).size, 4);
-        await condition(() => !pids.some(isAlive), `all of ${pids} have ended`, 20_000);
+        await condition(() => !pids.some(isAlive), `all of ${pids} have ended`);
       }),
     );
   }

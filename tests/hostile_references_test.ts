@@ -275,7 +275,7 @@ onBothEnds("messages behind a GOODBYE are ignored, and the connection ends clean
 });
 
 Deno.test("a peer that says goodbye but never ends its stream is given the timeout", async () => {
-  const peer = new RawPeer({ timeout: 300 });
+  const peer = new RawPeer({ timeout: 2_000 });
   await peer.greet();
   await peer.message(MESSAGE.GOODBYE);
   await peer.connection.wait();

@@ -4,10 +4,11 @@
  * @module
  */
 
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import type { OptionsInit } from "../mod.ts";
 import { LIMITS } from "../protocol/limits.ts";
 import { MESSAGE, REFERENCE, STREAM } from "../protocol/messages.ts";
+import { assertRejects } from "./support/assert_rejects.ts";
 import { collectGarbage } from "./support/garbage.ts";
 import { condition } from "./support/leaks.ts";
 import type { Write } from "./support/raw_messages.ts";

@@ -59,12 +59,9 @@ const block = (ms: number): string => {
   return "done";
 };
 
-/** A call of a connection that is bound to fail, and fails for this. Not left alone before that either: it would end all tests of this file. */
-function isCutShort(call: PromiseLike<unknown>): Promise<unknown> {
-  const rejected = assertRejects(() => call, DisconnectError, `silent for ${TIMEOUT} ms`);
-  rejected.catch(() => {});
-  return rejected;
-}
+/** A call of a connection that is bound to fail, and fails for this. */
+const isCutShort = (call: PromiseLike<unknown>): Promise<unknown> =>
+  assertRejects(() => call, DisconnectError, `silent for ${TIMEOUT} ms`);
 
 /** A connection that is bound to fail, and fails for this. */
 async function isFoundSilent(conn: Connection, calls: Promise<unknown>[]): Promise<void> {
@@ -77,7 +74,7 @@ await testEachRuntime(
   "a stopped remote end is found within the timeout, with calls in flight, without, and while it is busy",
   async (it) => {
     const check = await leakCheck();
-    await Promise.all((["calling", "idle", "busy"] as const).map(async (state) => {
+    const ends = await Promise.all((["calling", "idle", "busy"] as const).map(async (state) => {
       const conn = Connection.fromCommand(biosCommand({ runtime: it.path }), QUIET);
       await conn.ready();
       const { messagesReceived } = conn.status();
@@ -96,8 +93,12 @@ await testEachRuntime(
         // Not stopped before the thread that speaks for it had to.
         calls.push(isCutShort(conn.call(block, 3_600_000)));
         const { framesReceived } = conn.status();
-        await condition(() => conn.status().framesReceived > framesReceived + 1, "it shows that it is alive", 20_000);
+        await condition(() => conn.status().framesReceived > framesReceived + 1, "it shows that it is alive");
       }
+      return { conn, pid, calls };
+    }));
+    // Not before all are up: one that is stopped may hold the lock of a cache that others start with.
+    await Promise.all(ends.map(async ({ conn, pid, calls }) => {
       Deno.kill(pid, "SIGSTOP");
       await isFoundSilent(conn, calls);
       await condition(() => !isAlive(pid), "it was killed");
@@ -131,14 +132,13 @@ await testEachRuntime(
 await testEachRuntime(
   "a call that blocks its thread begins when what was being written has left, and no sooner",
   async (it) => {
-    const timeout = 1_000;
-    await onAllWays(it, timeout, async (conn) => {
+    await onAllWays(it, TIMEOUT, async (conn) => {
       await conn.call(() => 1);
       // More than a pipe holds, again and again, and a call that arrives meanwhile.
       for (let i = 1; i <= 3; i++) {
         const [large, blocked] = await Promise.all([
           conn.call((size: number) => new Uint8Array(size).fill(7), 3_000_000 + i),
-          conn.call(() => 1).then(() => conn.call(block, i === 3 ? 3 * timeout : i)),
+          conn.call(() => 1).then(() => conn.call(block, i === 3 ? 2 * TIMEOUT : i)),
         ]);
         assertEquals([large.length, blocked], [3_000_000 + i, "done"]);
       }
@@ -150,31 +150,31 @@ await testEachRuntime(
 Deno.test(
   "an end whose other thread is held up may be busy meanwhile",
   inFolder(async (folder) => {
-    const timeout = 1_000;
     const command = ["env", `DENO_DIR=${folder}`, ...biosCommand({ runtime: Deno.execPath() })];
-    await using conn = Connection.fromCommand(command, { stderr: "null", timeout });
+    await using conn = Connection.fromCommand(command, QUIET);
     await conn.ready();
     // Deno makes a note there of what a thread begins with, and it begins no sooner.
     using held = new DatabaseSync(join(folder, "dep_analysis_cache_v2"));
     held.exec("BEGIN IMMEDIATE");
+    const start = performance.now();
     const { messagesReceived } = conn.status();
     await conn.call(() => 1);
-    assertEquals(await conn.call(block, 3 * timeout), "done");
-    assertEquals(conn.status().messagesReceived, messagesReceived + 2);
+    assertEquals(await conn.call(block, 1.4 * TIMEOUT), "done");
+    // It waits for five seconds. A machine that was slower than that has shown less.
+    if (performance.now() - start < 5_000) assertEquals(conn.status().messagesReceived, messagesReceived + 2);
     held.exec("ROLLBACK");
     await condition(() => conn.status().messagesReceived > messagesReceived + 2, "its other thread is there");
-    assertEquals(await conn.call(block, 3 * timeout), "done");
+    assertEquals(await conn.call(block, 2 * TIMEOUT), "done");
   }),
 );
 
 await testEachRuntime(
   "a first call that blocks its thread for longer than the timeout is answered, and so is what was asked along with it",
   async (it) => {
-    const timeout = 1_500;
     // Nobody but the thread that is blocked could say a word: the one beside it comes with the first answer.
-    await onAllWays(it, timeout, async (conn, _name, index) => {
+    await onAllWays(it, TIMEOUT, async (conn, _name, index) => {
       const quick = index === 1 ? conn.call(() => 1) : 1;
-      const blocked = conn.call(block, 2 * timeout);
+      const blocked = conn.call(block, 2 * TIMEOUT);
       const large = conn.call((it: Uint8Array) => it.length, new Uint8Array(1 << 20));
       assertEquals(await Promise.all([blocked, quick, large]), ["done", 1, 1 << 20]);
     });
@@ -205,8 +205,8 @@ await testEachRuntime(
         await conn.close().catch(() => {});
       }
     };
-    assertEquals(await lives(args, 1_000), true, "its parent");
-    assertEquals(await lives(behind, 1_000, 60_000), false, "another process");
+    assertEquals(await lives(args, 30_000), true, "its parent");
+    assertEquals(await lives(behind, 30_000, 60_000), false, "another process");
     assertEquals(await lives(behind, 600_000), true, "another process that says ten minutes");
     await check.finish();
   },

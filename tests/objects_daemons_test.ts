@@ -94,7 +94,7 @@ Deno.renameSync(${JSON.stringify(`${folder}/new`)}, ${JSON.stringify(`${folder}/
 await new Promise(() => setInterval(() => {}, 1000));`;
         let pid = 0;
         await program(on(path), text, async (child) => {
-          pid = await condition(() => Number(Deno.readTextFileSync(`${folder}/pid`)), "it runs", 30_000);
+          pid = await condition(() => Number(Deno.readTextFileSync(`${folder}/pid`)), "it runs");
           assert(isAlive(pid));
           child.kill("SIGKILL");
         });

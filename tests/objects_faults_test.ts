@@ -1,6 +1,6 @@
 // What can go wrong with served objects: owners that block, exit, are killed, or stop to listen between any two steps. Every caller is answered.
 
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { join, toFileUrl } from "@std/path";
 import type { Remote } from "../mod.ts";
 import { biosCommand, Connection, DisconnectError, keep, set } from "../mod.ts";
@@ -15,6 +15,7 @@ import {
   StrictCounter,
 } from "./fixtures/objects/counter.ts";
 import { exitWith, forever } from "./fixtures/objects/jobs.ts";
+import { assertRejects } from "./support/assert_rejects.ts";
 import { collectGarbage } from "./support/garbage.ts";
 import { inFolder } from "./support/folder.ts";
 import { condition, descendants, noLeaks } from "./support/leaks.ts";

@@ -1,8 +1,9 @@
 // The options of spawn.with(), each on each runtime; those of the program that it is for are in objects_daemons_test.ts.
 
-import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { spawn } from "../objects/mod.ts";
 import { environment, forever, multiply } from "./fixtures/objects/jobs.ts";
+import { assertRejects } from "./support/assert_rejects.ts";
 import { noLeaks } from "./support/leaks.ts";
 import { testEachPlace, usual } from "./support/objects.ts";
 import { testEachRuntime } from "./support/runtimes.ts";

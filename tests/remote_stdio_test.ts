@@ -151,7 +151,7 @@ Deno.test(
     for (const [init, shown] of [[{}, true], [{ stderr: "inherit" }, true], [{ stderr: "null" }, false]] as const) {
       const { stdout, stderr, code } = await new Deno.Command(Deno.execPath(), {
         args: ["eval", "--no-config", "--ext=ts", program, JSON.stringify(init)],
-        signal: AbortSignal.timeout(20_000),
+        signal: AbortSignal.timeout(60_000),
       }).output();
       const text = new TextDecoder();
       assertEquals([text.decode(stdout), code], ["done\n", 0], text.decode(stderr));

@@ -142,7 +142,7 @@ for (const Handler of [ProcessConnectionHandler, BiosConnectionHandler]) {
   Deno.test(
     `a child that spins is killed when close() has waited for the timeout (${Handler.name})`,
     noLeaks(async () => {
-      const handler = new Handler({ timeout: 2_000 });
+      const handler = new Handler({ timeout: 4_000 });
       const conn = await client(handler);
       const pid = await pidOf(conn);
       const spinning = await spin(conn);

@@ -159,10 +159,10 @@ testWithSshd("a machine without an interpreter is told by the places that were l
 }, async (sshd) => {
   // Interpreters that this machine has outside of PATH would be found.
   const conn = connect(sshd, { stderr: "null", runtime: "/nowhere/node" });
-  const call = conn.call(() => 1);
+  const call = assertRejects(() => conn.call(() => 1), DisconnectError, "/nowhere/node");
   const error = await assertRejects(() => conn.ready(), Error, "status 127");
   assertStringIncludes(error.message, "/nowhere/node");
-  await assertRejects(() => call, DisconnectError, "/nowhere/node");
+  await call;
   const places = await Promise.all(
     ["/usr/local/bin", "/opt/homebrew/bin", "/snap/bin"].flatMap((place) =>
       ["deno", "node", "bun"].map((name) => Deno.stat(`${place}/${name}`).then(() => true, () => false))
@@ -184,15 +184,11 @@ testWithSshd(
       const calls = Array.from({ length: 10 }, async () => await conn.call(() => new Promise<void>(() => {})));
       await conn.call(() => 1);
       sshd.killSessions();
-      for (const call of calls) {
-        await assertRejects(
-          () => call,
-          DisconnectError,
-          'Command "ssh" exited with status 255',
-        );
-      }
+      await Promise.all(
+        calls.map((call) => assertRejects(() => call, DisconnectError, 'Command "ssh" exited with status 255')),
+      );
       await assertRejects(() => conn.close(), Error, "status 255");
-      await condition(() => !isAlive(pid), "the remote end is gone", 1_500);
+      await condition(() => !isAlive(pid), "the remote end is gone");
     }
   },
 );
@@ -231,7 +227,7 @@ testWithSshd("the far side of ssh ends with the client that is killed", { shell:
   assert(isAlive(pid));
   conn.cancel();
   await conn.close();
-  await condition(() => !isAlive(pid), "the remote end is gone", 1_500);
+  await condition(() => !isAlive(pid), "the remote end is gone");
 });
 
 testWithSshd(
@@ -261,12 +257,11 @@ testWithSshd(
           return text.endsWith(" ") && Number(text);
         },
         "the call runs",
-        30_000,
       );
       try {
         conn.cancel();
         await Promise.all([rejected, conn.close()]);
-        await condition(() => !isAlive(pid), `${name} is gone`, 5_000);
+        await condition(() => !isAlive(pid), `${name} is gone`);
       } finally {
         if (isAlive(pid)) Deno.kill(pid, "SIGKILL");
       }

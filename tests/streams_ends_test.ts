@@ -282,9 +282,9 @@ Deno.test("when the connection goes, streams fail with a DisconnectError on both
   await generator.next();
   const reader = stream.getReader();
   assertEquals((await reader.read()).value, 1);
-  const reads = [reader.read(), generator.next()];
+  const reads = [reader.read(), generator.next()].map((read) => assertRejects(() => read, DisconnectError));
   right.cancel();
-  for (const read of reads) await assertRejects(() => read, DisconnectError);
+  await Promise.all(reads);
   await assertRejects(() => reader.read(), DisconnectError);
   await assertRejects(() => reader.closed, DisconnectError);
   assertInstanceOf(await source.reason, DisconnectError);

@@ -167,7 +167,7 @@ await testEachRuntime(
             args: ["-c", `from=$1 to=$2; shift 2; exec "$@" <"$from" >"$to"`, "sh", from, to]
               .concat(farArgs(it, program, "send", `${1 << 20}`)),
             env: { NO_COLOR: "1" },
-            signal: AbortSignal.timeout(30_000),
+            signal: AbortSignal.timeout(60_000),
           }).output();
           const log = new TextDecoder().decode(stderr);
           assertEquals(code, 0, log);

@@ -57,7 +57,7 @@ export interface Scenario {
 }
 
 /** Waits until something is so. */
-export async function until(what: string, test: () => boolean, deadline = 20_000): Promise<void> {
+export async function until(what: string, test: () => boolean, deadline = 60_000): Promise<void> {
   const end = performance.now() + deadline;
   for (let pause = 1; !test(); pause = Math.min(2 * pause, 50)) {
     if (performance.now() > end) throw new Error(`Not so within ${deadline} ms: ${what}`);
@@ -258,7 +258,7 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     name: "finds out within the timeout that the peer has fallen silent",
-    async run({ timeout = 300 }, listening): Promise<void> {
+    async run({ timeout = 1_000 }, listening): Promise<void> {
       const [conn, cut, free] = await gated(listening, { timeout });
       const call = settled(conn.call(() => new Promise<void>(() => {})));
       const rejected = assert.rejects(call, /aborted due to TimeoutError: The peer was silent for \d+ ms/);

@@ -148,7 +148,7 @@ export async function farEnd(it: Runtime, program: string, stdio: Stdio, ...args
     ...near,
     log: () => log,
     async until(pattern) {
-      return await condition(() => log.match(pattern), `${pattern} is reported`, 30_000).catch((error) => {
+      return await condition(() => log.match(pattern), `${pattern} is reported`).catch((error) => {
         throw new Error(`${error.message}; there was: ${log.slice(-2000)}`);
       });
     },

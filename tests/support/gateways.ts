@@ -9,7 +9,7 @@ import type { Gateway, XSpecInit } from "../../gateways/mod.ts";
 import { noLeaks } from "./leaks.ts";
 
 /** How long a test waits for what should be there soon, on a machine that is busy. Milliseconds. */
-export const SOON = { timeout: 30_000 };
+export const SOON = { timeout: 60_000 };
 
 /** A test that gets a group, which is terminated at the end; then nothing may be left. */
 export function inGroup(body: (group: Group) => Promise<void>): () => Promise<void> {

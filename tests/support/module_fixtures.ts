@@ -92,7 +92,7 @@ export async function farEnd(
     cwd: cwd ?? fromFileUrl(place.url),
     env: { NO_COLOR: "1" },
   }).spawn();
-  const watch = setTimeout(() => child.kill("SIGKILL"), 20_000);
+  const watch = setTimeout(() => child.kill("SIGKILL"), 60_000);
   const writer = child.stdin.getWriter();
   await writer.write(new TextEncoder().encode(JSON.stringify(job)));
   await writer.close();

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import type { OptionsInit } from "../../mod.ts";
 import { Connection, DisconnectError, OperationError, ProtocolError } from "../../mod.ts";
 import { Decoder } from "../../protocol/decoder.ts";
@@ -13,6 +13,7 @@ import { Inbox } from "../../protocol/frames.ts";
 import { ACTION, MESSAGE, REFERENCE, WANT } from "../../protocol/messages.ts";
 import { Reader } from "../../protocol/reader.ts";
 import { superblock } from "../../protocol/superblock.ts";
+import { assertRejects } from "./assert_rejects.ts";
 import { condition, inTime } from "./leaks.ts";
 import { pipes } from "./pair.ts";
 import { changed, state } from "./pollution.ts";

@@ -94,7 +94,7 @@ const GREETING = /^~across1 (?:deno|node|bun) \d+\.\d+\.\d+\S*~$/;
 export const isGreeting = (text: string): boolean => GREETING.test(text);
 
 /**
- * Starts a program, sends it a core, and waits for its end. It is killed after 20 seconds.
+ * Starts a program, sends it a core, and waits for its end. It is killed after a minute.
  *
  * @param args Program and arguments.
  * @param init What to send.
@@ -110,7 +110,7 @@ export async function bootWith([program = "", ...args]: readonly string[], init:
     env: { NO_COLOR: "1", ...env },
     clearEnv: !!clearEnv,
   }).spawn();
-  const timer = setTimeout(() => child.kill("SIGKILL"), 20_000);
+  const timer = setTimeout(() => child.kill("SIGKILL"), 60_000);
   const output = child.output();
   const writer = child.stdin.getWriter();
   if (delay) await new Promise((resolve) => setTimeout(resolve, delay));
