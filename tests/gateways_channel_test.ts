@@ -339,7 +339,6 @@ Deno.test(
         return settled;
       },
       "it is collected",
-      25_000,
     );
     assertEquals(await name, "EndOfChannelError");
   }),

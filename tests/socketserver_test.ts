@@ -134,8 +134,9 @@ for (const [name, version] of [["deno"], ["node", "20"], ["node", "26"], ["bun"]
           return [end, await end.read(48)];
         };
         const ours = challenge(DIALS);
-        const [known, theirs] = await knock();
-        const overheard = bytes(ours, answer("hush", DIALS, ours, theirs));
+        const prove = (theirs: Uint8Array) => bytes(ours, answer("hush", DIALS, ours, theirs));
+        const [other, heard] = await knock();
+        const overheard = prove(heard);
         for (const [what, say] of Object.entries(STRANGERS)) {
           const [end, theirs] = await knock();
           await say(end, theirs, overheard);
@@ -143,8 +144,10 @@ for (const [name, version] of [["deno"], ["node", "20"], ["node", "26"], ["bun"]
           await end.close();
           assertEquals(descendants(server), [], what);
         }
+        await other.close();
         // One that knows the secret, byte by byte; only now something is started.
-        for (const byte of overheard) await known.write(byte);
+        const [known, theirs] = await knock();
+        for (const byte of prove(theirs)) await known.write(byte);
         assertEquals(await known.read(32), answer("hush", LISTENS, ours, theirs));
         await condition(() => descendants(server).length > 0, "an end is started");
         assertStringIncludes(new TextDecoder().decode(await known.read(9)), "~across1");

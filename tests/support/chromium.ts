@@ -7,7 +7,7 @@
 
 import { TextLineStream } from "@std/streams";
 import { missing, which } from "./debian.ts";
-import { condition, descendants } from "./leaks.ts";
+import { condition, descendants, isAlive } from "./leaks.ts";
 
 const NAMES = ["chromium", "chromium-browser", "google-chrome"];
 
@@ -202,7 +202,7 @@ export async function startChromium(): Promise<Chromium> {
     if (protocol) await Promise.all([protocol.ask("Browser.close"), protocol.closed]);
     else child.kill("SIGKILL");
     await Promise.all([child.status, reading]);
-    await condition(() => !started.some((pid) => descendants(1).some((it) => it.pid === pid)), "Chromium has ended");
+    await condition(() => !started.some(isAlive), "Chromium has ended");
     // Something of it may still write there.
     await condition(() => Deno.remove(profile, { recursive: true }).then(() => true), "the profile is removed");
   };
