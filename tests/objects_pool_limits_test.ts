@@ -9,6 +9,9 @@ import { testEachPlace } from "./support/objects.ts";
 
 const modules = [import.meta.resolve("./fixtures/objects/jobs.ts")];
 
+/** Milliseconds that a task which was given up may go on before its process is ended with it: as in objects/seat.ts. */
+const GRACE = 1_000;
+
 /** A file that does not exist yet, for as long as `body` runs. */
 async function withFile(body: (path: string) => Promise<void>): Promise<void> {
   const folder = await Deno.makeTempDir();
@@ -35,16 +38,19 @@ await testEachPlace("a task is given up after its timeout, and its signal is abo
   await using members = pool(1, { ...options, modules });
   assertEquals(await members.with({ timeout: 30_000 }).run(square, 3), 9);
   let heard = "";
+  const start = performance.now();
   const task = members.with({ timeout: 20 }).run(
     untilAborted,
     ((reason: Error) => Promise.resolve(void (heard = reason.name))) as never,
   );
   await assertRejects(() => task, DOMException, "The task took longer than 20 ms");
-  await condition(() => heard !== "", "it is told");
-  assertEquals(heard, "TimeoutError");
+  // On a machine that stalls it may be ended with its process before that.
+  await condition(() => heard !== "" || members.status().replaced > 0, "it is told");
+  assertEquals(heard || "TimeoutError", "TimeoutError");
   assertEquals(await members.run(square, 4), 16);
   const { failed, replaced } = members.status();
-  assertEquals([failed, replaced], [1, 0]);
+  assertEquals(failed, 1);
+  if (performance.now() - start < GRACE) assertEquals(replaced, 0);
 });
 
 Deno.test(
@@ -64,11 +70,13 @@ Deno.test(
     );
     const other = members.run(square, 5);
     await condition(() => members.status().running === 1, "one runs");
+    const start = performance.now();
     controller.abort(reason);
     await failures;
     assertEquals(await other, 25);
     assertEquals(await assertRejects(() => scope.run(square, 1)), reason);
-    assertEquals(await members.run(whoAmI), pid);
+    const same = await members.run(whoAmI) === pid;
+    assert(same || performance.now() - start > GRACE, "its process works on");
     assertEquals(members.status().waiting, 0);
   }),
 );

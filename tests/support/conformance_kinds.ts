@@ -222,7 +222,10 @@ export function webSocket(ws: WsPackage, client: "platform" | "ws"): Kind {
 }
 
 /** What is the same for transports of which both ends are there at once. */
-export function pairs<T>(make: () => [near: End, far: Accepted, T], free: (what: T) => void): () => Promise<Listening> {
+export function pairs<T>(
+  make: () => [near: End, far: Accepted, T],
+  free: (what: T) => unknown,
+): () => Promise<Listening> {
   return () => {
     const queue = new Queue<Accepted>();
     const made: T[] = [];
@@ -240,8 +243,7 @@ export function pairs<T>(make: () => [near: End, far: Accepted, T], free: (what:
       accept: () => queue.take(),
       silent: () => dial()[0],
       async close(): Promise<void> {
-        await Promise.resolve();
-        made.forEach(free);
+        await Promise.all(made.map(free));
       },
     });
   };
@@ -273,12 +275,19 @@ export const nodePorts: Kind = ports(
 export const pipes: Kind = {
   name: "web streams",
   listen: pairs(() => {
-    // Without a pause everything would happen at once.
+    // Without a pause everything would happen at once. One that has begun goes on when the stream was cancelled.
+    const pauses = new Set<Promise<void>>();
+    const pause = async (): Promise<void> => {
+      const over = new Promise<void>((resolve) => setTimeout(resolve, 1));
+      pauses.add(over);
+      await over;
+      pauses.delete(over);
+    };
     const make = () =>
       new TransformStream<Uint8Array, Uint8Array>({
         async transform(chunk, controller): Promise<void> {
           for (let at = 0; at < chunk.length; at += PIECE) {
-            if (chunk.length > 1000) await new Promise((resolve) => setTimeout(resolve, 1));
+            if (chunk.length > 1000) await pause();
             controller.enqueue(chunk.subarray(at, at + PIECE));
           }
         },
@@ -294,8 +303,8 @@ export const pipes: Kind = {
       wire: farEnd.wire,
       connection: (options) => far = farEnd.connection(options),
       vanish: () => far?.cancel(),
-    }, undefined];
-  }, () => {}),
+    }, pauses];
+  }, (pauses) => Promise.all(pauses)),
 };
 
 /**

@@ -11,9 +11,6 @@ import { testEachRuntime } from "./runtimes.ts";
 /** The module that is run there. */
 export const COUNTER: string = import.meta.resolve("../fixtures/objects/counter.ts");
 
-/** Milliseconds that a test may take: one that fails within a block waits for a process that nobody tells to stop. */
-const DEADLINE = 30_000;
-
 /** Which runtimes processes are tested on, where all would say nothing more. */
 export const usual = ({ name, version }: { readonly name: string; readonly version: string }): boolean =>
   name === "bun" || /^(?:2\.9|20|26)\./.test(version);
@@ -28,8 +25,8 @@ export async function testEachPlace(
 ): Promise<void> {
   await testEachRuntime(
     name,
-    noLeaks(({ path }) => body({ modules: [COUNTER], runtime: path }), DEADLINE),
+    noLeaks(({ path }) => body({ modules: [COUNTER], runtime: path })),
     usual,
   );
-  Deno.test(`${name} [worker]`, noLeaks(() => body({ modules: [COUNTER], worker: true }), DEADLINE));
+  Deno.test(`${name} [worker]`, noLeaks(() => body({ modules: [COUNTER], worker: true })));
 }

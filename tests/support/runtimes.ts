@@ -171,6 +171,9 @@ export function isAtAnEnd({ version }: { version: string }): boolean {
   return /^(2\.0|2\.9|20|26|1)\./.test(version);
 }
 
+/** Milliseconds that any test may take. */
+const LONGEST = 300_000;
+
 /**
  * Declares a test for each interpreter. One that is missing shows up as an ignored test that names the reason; where `CI` is `true` it fails.
  *
@@ -184,7 +187,7 @@ export async function testEachRuntime(
   filter: (runtime: { name: RuntimeName; version: string }) => boolean = () => true,
 ): Promise<void> {
   for (const it of (await runtimes()).filter(filter)) {
-    Deno.test(`${name} [${it.name} ${it.version}]`, (context) => inTime(body(it, context)));
+    Deno.test(`${name} [${it.name} ${it.version}]`, (context) => inTime(body(it, context), LONGEST));
   }
   for (const it of (await missingRuntimes()).filter(filter)) {
     const reason = `${it.name} ${it.version} is missing: ${it.reason}`;
