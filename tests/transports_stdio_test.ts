@@ -31,7 +31,7 @@ function onEach(
       if (kind === "one non-blocking socket" && !canWait(it)) continue;
       const far = await farEnd(it, program, kind, ...args);
       try {
-        await inTime(body(far, kind, it), 60_000);
+        await inTime(body(far, kind, it));
       } catch (error) {
         throw new Error(`${kind}: ${(error as Error).message}; reported: ${far.log().slice(-1000)}`, { cause: error });
       } finally {
@@ -40,7 +40,7 @@ function onEach(
         await far.leave();
       }
     }
-  });
+  }, 240_000);
 }
 
 /** Writes a chunk after another, each when the one before was taken. */
