@@ -41,6 +41,7 @@ export class Extending {
   constructor(link: Link, timeout: number, heartbeat: Heartbeat, busy: () => boolean) {
     this.#link = link;
     heartbeat.excused = () => this.#single && busy();
+    heartbeat.busy = () => this.#boots && busy();
     this.#patience = Math.min(PATIENCE, timeout / PARTS);
     link.extend = () => {
       const packed = this.#take();

@@ -38,6 +38,8 @@ export class Heartbeat {
   #quiet = 0;
   /** Whether the peer may be busy, with nobody who could speak for it meanwhile: then its silence says nothing. */
   excused: (() => boolean) | undefined;
+  /** Whether the peer may be busy, so that it takes nothing, while another of its threads shows that it lives. */
+  busy: (() => boolean) | undefined;
   /** To be set when anything arrives. */
   received = false;
 
@@ -87,7 +89,7 @@ export class Heartbeat {
         return this.#fail(timeoutError(`The peer was silent for ${this.#timeout} ms`));
       }
       this.received = false;
-      if (!unsure && link.writingSince > 0 && now - link.writingSince > this.#timeout) {
+      if (!unsure && link.writingSince > 0 && now - link.writingSince > this.#timeout && !this.busy?.()) {
         return this.#fail(timeoutError(`The peer took no data for ${this.#timeout} ms`));
       }
       if (!link.active && !link.writing) link.idle();

@@ -130,6 +130,30 @@ await testEachRuntime(
 );
 
 await testEachRuntime(
+  "a remote end that blocks its thread takes what is sent to it meanwhile when it is done, however late",
+  async (it) => {
+    const timeout = 1_000;
+    await onRemote(biosCommand({ runtime: it.path }), async (conn) => {
+      const begun = Promise.withResolvers<void>();
+      const blocking = conn.call(
+        async (begun: () => Promise<void>, ms: number) => {
+          await begun();
+          const end = Date.now() + ms;
+          while (Date.now() < end);
+          return "done";
+        },
+        () => Promise.resolve(begun.resolve()),
+        3 * timeout,
+      );
+      await begun.promise;
+      const large = conn.call((text: string) => text.length, "x".repeat(4 << 20));
+      assertEquals(await Promise.all([blocking, large]), ["done", 4 << 20]);
+    }, { timeout });
+  },
+  isAtAnEnd,
+);
+
+await testEachRuntime(
   "a call that blocks its thread begins when what was being written has left, and no sooner",
   async (it) => {
     await onAllWays(it, TIMEOUT, async (conn) => {
