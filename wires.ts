@@ -35,8 +35,15 @@ export interface Watched {
   wait(held: boolean): Promise<void>;
   /** Why nothing can be asked any more. */
   readonly over: Error | undefined;
-  /** Has what is sent next wait for what may follow from it at once. */
-  readonly link: { linger(): void };
+  /** What is sent goes through it. */
+  readonly link: {
+    /** Has what is sent next wait for what may follow from it at once. */
+    linger(): void;
+    /** Has what waits leave now. */
+    flush(): void;
+  };
+  /** Whether what is asked for from now on does not hold the process. */
+  readonly caller: { quiet: boolean };
   /** Says goodbye. */
   close(): Promise<void>;
   /** What began it. */

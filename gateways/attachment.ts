@@ -7,6 +7,7 @@
 import type { Caller } from "../session/caller.ts";
 import { faceOf } from "../session/faces.ts";
 import type { Remote } from "../session/types.ts";
+import { idleTimeout } from "../runtime/host.ts";
 import { within } from "../runtime/waiting.ts";
 import type { Watched } from "../wires.ts";
 import { wires } from "../wires.ts";
@@ -14,6 +15,8 @@ import { EndOfChannelError, lostError } from "./errors.ts";
 
 /** How long it takes at most to hear from a carrier why a connection ended. Milliseconds. */
 const LAST_WORDS = 300;
+/** How often it is looked whether the other side has answered anything, and how often in vain before the process is not kept alive for that any longer. */
+const LOOK = 1_000, LOOKS = 4;
 
 /** What ends with the connection. */
 export interface Bound {
@@ -37,6 +40,14 @@ export class Attachment {
   /** Resolves when the connection is gone. */
   readonly over: Promise<Error>;
 
+  /** Things that the other side was told, and has not answered. */
+  #unanswered = 0;
+  /** Whether they keep the process alive. */
+  #kept = false;
+  /** Looks in a row at which nothing had been answered. */
+  #quiet = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
   /** @param watched What is behind the connection. */
   constructor(watched: Watched) {
     this.#watched = watched;
@@ -44,6 +55,7 @@ export class Attachment {
   }
 
   async #lose(): Promise<Error> {
+    clearTimeout(this.#timer);
     let cause: unknown = this.#watched.over;
     const { why } = this;
     if (why && !this.leaving && await within(LAST_WORDS, why)) cause = await why ?? cause;
@@ -55,6 +67,65 @@ export class Attachment {
   /** Somebody was told of an item, and may answer with one. */
   linger(): void {
     this.#watched.link.linger();
+  }
+
+  /**
+   * Calls the other side without keeping the process alive until it answers.
+   *
+   * @param call Makes the call.
+   */
+  quietly<T>(call: () => T): T {
+    const { caller } = this.#watched;
+    caller.quiet = true;
+    try {
+      return call();
+    } finally {
+      caller.quiet = false;
+    }
+  }
+
+  /**
+   * Tells the other side something that it answers at once.
+   *
+   * @param call Calls the other side.
+   */
+  tell<T>(call: () => T): Promise<Awaited<T>> {
+    const answer = Promise.resolve(this.quietly(call));
+    this.told();
+    answer.then(this.heard, this.heard);
+    return answer;
+  }
+
+  /**
+   * Something was told that is answered at once. Until it is, the process is kept alive, but not for ever: if a source blocks the other side, nobody but
+   * the program can say whether to wait for that.
+   */
+  told(): void {
+    this.#unanswered++;
+    this.#quiet = 0;
+    if (!this.#kept) this.#keep(true);
+  }
+
+  /** It was answered, or cannot be any more. */
+  readonly heard = (): void => {
+    this.#unanswered--;
+    this.#quiet = 0;
+    if (this.#kept !== this.#unanswered > 0) this.#keep(!this.#kept);
+  };
+
+  #keep(kept: boolean): void {
+    // Where the wire is what the process is there for, there is nothing to keep.
+    if (!this.#watched.init.hold || kept && this.#watched.over) return;
+    this.#kept = kept;
+    this.hold(kept ? 1 : -1);
+    if (kept) this.#timer ??= this.#look();
+  }
+
+  #look(): ReturnType<typeof setTimeout> {
+    return idleTimeout(() => {
+      if (++this.#quiet >= LOOKS && this.#kept) this.#keep(false);
+      this.#timer = this.#kept ? this.#look() : undefined;
+    }, LOOK);
   }
 
   /** Says that something began (1) or ceased (-1) to be waited for. */

@@ -8,6 +8,7 @@
 import type { Reference } from "../mod.ts";
 import { Connection, getConnection, ref } from "../mod.ts";
 import { ignore } from "../runtime/waiting.ts";
+import { wires } from "../wires.ts";
 import { dial } from "./dial.ts";
 import type { Lane } from "./lane.ts";
 import { LaneEnd, laneTo } from "./lane.ts";
@@ -94,6 +95,21 @@ export function carry(init: XSpecInit, back: Lane, tell: (how?: unknown) => unkn
  */
 export function joinFarEnd(readable: ReadableStream<Uint8Array>, writable: WritableStream<Uint8Array>): void {
   const outer = getConnection();
-  const inner = Connection.fromPipes(readable, writable, { acceptCalls: true, acceptExportedModules: true });
+  const { link } = wires().watched(outer);
+  const writer = writable.getWriter();
+  writer.closed.catch(ignore);
+  // What was gathered in one turn leaves in that turn: what runs next may keep this thread busy for ever.
+  const back = new WritableStream<Uint8Array>({
+    write(chunk) {
+      const done = writer.write(chunk);
+      link.flush();
+      return done;
+    },
+    close: () => writer.close(),
+    abort: (reason) => writer.abort(reason),
+  });
+  // It ends with the outer one, and who is at the other end may be busy for as long as it likes.
+  const init = { acceptCalls: true, acceptExportedModules: true, timeout: Infinity };
+  const inner = Connection.fromPipes(readable, back, init);
   void inner.wait().then(() => inner.close()).catch(ignore).then(() => outer.close()).catch(ignore);
 }

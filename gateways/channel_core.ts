@@ -139,7 +139,7 @@ export class ChannelCore {
   /** Becomes the other end of what somebody offers. */
   accept(offer: Remote<Offer>): void {
     const attachment = attachmentOf(offer);
-    const peer = keep(offer.attach(ref(this.face) as unknown as Peer));
+    const peer = attachment.quietly(() => keep(offer.attach(ref(this.face) as unknown as Peer)));
     this.bind(peer as unknown as Peer, attachment);
   }
 
@@ -206,10 +206,12 @@ export class ChannelCore {
   }
 
   #transmit({ item, size, resolve, reject }: Sending): void {
-    const peer = this.#peer!, seq = this.#seq++, over = this.#attachment?.over;
+    const peer = this.#peer!, seq = this.#seq++, attachment = this.#attachment, over = attachment?.over;
     this.#unanswered++;
     this.#unansweredBytes += size;
+    attachment?.told();
     const answered = () => {
+      attachment?.heard();
       this.#unanswered--;
       this.#unansweredBytes -= size;
       this.#pump();
@@ -234,7 +236,8 @@ export class ChannelCore {
     };
     let answer: unknown;
     try {
-      answer = peer.push(seq, item);
+      const push = () => peer.push(seq, item);
+      answer = attachment ? attachment.quietly(push) : push();
     } catch (error) {
       return failed(error);
     }
@@ -246,10 +249,10 @@ export class ChannelCore {
     Promise.resolve().then(() => {}).then(() => {}).then(left);
   }
 
-  /** Calls the peer, whose answer does not matter. */
-  #ask(body: () => unknown): void {
+  /** Calls the peer, whose answer does not matter unless it is that it could not take it. */
+  #ask(body: () => unknown, refused: () => void = ignore): void {
     try {
-      Promise.resolve(body()).catch(ignore);
+      Promise.resolve(this.#attachment ? this.#attachment.tell(body) : body()).catch(refused);
     } catch {
       // An end in this process that is closed.
     }
@@ -267,7 +270,7 @@ export class ChannelCore {
       const { name, message, stack } = Object(failure.error) as Error;
       return { error: Object.assign(new Error(`${message ?? failure.error}`), { stack: `${stack}`, name: `${name}` }) };
     };
-    this.#ask(() => Promise.resolve(say(failure)).catch(() => this.#ask(() => say(plain()))));
+    this.#ask(() => say(failure), () => this.#ask(() => say(plain())));
   }
 
   /** Nothing can be sent any more; what waits is refused. */

@@ -7,6 +7,7 @@
 import type { Connection, Exportable } from "../mod.ts";
 import { Connection as Connections, DisconnectError, keep, ref, ship } from "../mod.ts";
 import type { ProcessFacts } from "../runtime/surroundings.ts";
+import { idleTimeout } from "../runtime/host.ts";
 import { ignore, within } from "../runtime/waiting.ts";
 import { attachmentTo } from "./attachment.ts";
 import type { Attachment } from "./attachment.ts";
@@ -27,6 +28,10 @@ import type { XSpec } from "./spec.ts";
 const PATIENCE = 5_000;
 /** How long it takes at most to hear from a carrier how a gateway ended. Milliseconds. */
 const LAST_WORDS = 500;
+/** How long a carrier has to end what it carries. Milliseconds. */
+const GRACE = 500;
+/** How long a gateway may take to open through another one. Milliseconds. */
+const OPENING = 60_000;
 
 /** What {@linkcode Gateway.remoteExec} runs as a function: it gets the channel, and the arguments. */
 // deno-lint-ignore no-explicit-any -- what the arguments are is between the caller and the function
@@ -34,7 +39,7 @@ export type RemoteFunctionSource = (channel: Channel, kwargs: any) => unknown;
 
 /** What can be changed of a gateway. */
 export interface GatewayConfiguration {
-  /** How long `exit()` and `join()` without a timeout of their own wait. Milliseconds; for ever without it. */
+  /** How long whatever has no timeout of its own waits: `join()`, `remoteStatus()`, `remoteInfo()`. Milliseconds; for ever without it. */
   readonly timeout?: number;
   /** How many sources may run at a time; further ones are queued. */
   readonly maxConcurrency?: number;
@@ -56,7 +61,7 @@ interface Parts {
 let makeOf: (parts: Parts) => Gateway;
 /** Resolves when a gateway is gone. */
 export let gatewayOver: (gateway: Gateway) => Promise<unknown>;
-/** Ends a gateway at once, and waits until it is gone; where its carrier hangs as well, it is once that is. */
+/** Ends a gateway at once. Resolves when it is gone, or its carrier cannot say so as its thread is blocked: it will be gone when that is. */
 export let killGateway: (gateway: Gateway) => Promise<void>;
 
 /** A process elsewhere that runs sources, each with a channel to here. {@linkcode makeGateway} makes one. */
@@ -85,7 +90,7 @@ export class Gateway implements AsyncDisposable {
       gateway.#attachment.leaving = true;
       gateway.#kill();
       gateway.connection.cancel();
-      await gateway.join({ timeout: gateway.via ? LAST_WORDS : Infinity }).catch(ignore);
+      await gateway.join({ timeout: gateway.via ? GRACE : Infinity }).catch(ignore);
     };
   }
 
@@ -146,11 +151,12 @@ export class Gateway implements AsyncDisposable {
       core.lose(this.#attachment.lost ?? lostError(this.#attachment.where, new Error("it was asked to exit")));
       return channel;
     }
-    const peer = keep(this.#far.open(ref(core.face) as unknown as Peer));
-    core.bind(peer as unknown as Peer, this.#attachment);
+    const attachment = this.#attachment;
+    const peer = attachment.quietly(() => keep(this.#far.open(ref(core.face) as unknown as Peer)));
+    core.bind(peer as unknown as Peer, attachment);
     const start = (run: Source, tell?: (hasDefault: boolean) => void) => {
-      const started = peer.run(ship(run) as never, kwargs, tell as never) as Promise<unknown>;
-      started.then(ignore, fail);
+      const begin = () => peer.run(ship(run) as never, kwargs, tell as never) as Promise<unknown>;
+      attachment.tell(begin).then(ignore, fail);
     };
     // Where it is the connection that failed, the channel knows already, or is about to hear why.
     const fail = (error: unknown) => {
@@ -192,21 +198,49 @@ export class Gateway implements AsyncDisposable {
     return this.#channel(new ChannelCore());
   }
 
-  /** What the far side is doing. It answers unless its thread is blocked. */
-  async remoteStatus(): Promise<RemoteStatus> {
-    return await this.#ask(this.#far.status());
+  /**
+   * What the far side is doing. It answers while its sources wait, and not before one that blocks its thread lets go of that.
+   *
+   * @param init How long to wait.
+   * @throws {TimeoutError} If it has not answered in time.
+   */
+  async remoteStatus(init: WaitInit = {}): Promise<RemoteStatus> {
+    return await this.#ask(() => this.#far.status(), init);
   }
 
-  /** Where and what the far side is. */
-  async remoteInfo(): Promise<ProcessFacts> {
-    return await this.#ask(this.#far.info());
+  /**
+   * Where and what the far side is.
+   *
+   * @param init How long to wait.
+   * @throws {TimeoutError} If it has not answered in time.
+   */
+  async remoteInfo(init: WaitInit = {}): Promise<ProcessFacts> {
+    return await this.#ask(() => this.#far.info(), init);
   }
 
-  async #ask<T>(asked: PromiseLike<T>): Promise<T> {
+  async #ask<T>(ask: () => PromiseLike<T>, init: WaitInit = {}): Promise<T> {
+    const timeout = timeoutOf(init.timeout ?? this.#timeout);
     try {
-      return await asked;
+      return await this.#within(timeout, this.#attachment.quietly(ask), "answered");
     } catch (error) {
       throw error instanceof DisconnectError ? await this.#attachment.over : error;
+    }
+  }
+
+  /** Waits, and keeps the process alive for no longer than that. */
+  async #within<T>(timeout: number | undefined, done: PromiseLike<T>, what: string): Promise<T> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<never>((_, reject) => {
+      if (timeout === undefined) return;
+      const error = () => new TimeoutError(`Gateway "${this.id}" has not ${what} within ${timeout} ms`);
+      timer = setTimeout(() => reject(error()), timeout);
+    });
+    this.#attachment.hold(1);
+    try {
+      return await Promise.race([done, late]);
+    } finally {
+      clearTimeout(timer);
+      this.#attachment.hold(-1);
     }
   }
 
@@ -233,7 +267,7 @@ export class Gateway implements AsyncDisposable {
       throw new RangeError(`Cannot use ${maxConcurrency} as maxConcurrency: it takes numbers from 1 on`);
     }
     if ("timeout" in init) this.#timeout = timeoutOf(timeout);
-    if (maxConcurrency !== undefined) await this.#ask(this.#far.configure({ maxConcurrency }));
+    if (maxConcurrency !== undefined) await this.#ask(() => this.#far.configure({ maxConcurrency }));
   }
 
   /**
@@ -250,7 +284,7 @@ export class Gateway implements AsyncDisposable {
   exit(): void {
     if (!this.isAlive) return;
     this.#attachment.leaving = true;
-    (this.#far.exit() as Promise<unknown>).then(ignore, ignore);
+    this.#attachment.tell(() => this.#far.exit() as Promise<unknown>).then(ignore, ignore);
   }
 
   /**
@@ -262,25 +296,7 @@ export class Gateway implements AsyncDisposable {
   async join(init: WaitInit = {}): Promise<void> {
     const timeout = timeoutOf(init.timeout ?? this.#timeout);
     const closed = this.#attachment.over.then(() => this.connection.close()).catch(ignore);
-    const ended = Promise.all([closed, this.#attachment.why]);
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    this.#attachment.hold(1);
-    try {
-      await Promise.race([
-        ended,
-        ...timeout === undefined ? [] : [
-          new Promise<never>((_, reject) => {
-            timer = setTimeout(
-              () => reject(new TimeoutError(`Gateway "${this.id}" has not ended within ${timeout} ms`)),
-              timeout,
-            );
-          }),
-        ],
-      ]);
-    } finally {
-      clearTimeout(timer);
-      this.#attachment.hold(-1);
-    }
+    await this.#within(timeout, Promise.all([closed, this.#attachment.why]), "ended");
   }
 
   /** Ends it: asks, waits, and kills it when it takes longer than five seconds. */
@@ -346,12 +362,17 @@ function carried(
   const carrier = via.connection.import<CarrierModule>("@x/across/gateways");
   // Neither call nor stream that would keep this process alive as long as the gateway is open.
   const carriage = carrier.carry(spec.toObject() as never, ref(lane) as unknown as Lane, tell);
-  const connection = Connections.fromPipes(back.readable, laneTo(carriage as unknown as Lane), { acceptCalls: false });
+  const carrying = attachmentTo(via.connection);
+  const there = laneTo(carriage as unknown as Lane, (call) => carrying.tell(call));
+  // The carrier, and who carries that, find out whether it lives. Over lanes nobody speaks for a thread that is busy, be it the carrier's.
+  const connection = Connections.fromPipes(back.readable, there, { acceptCalls: false, timeout: Infinity });
+  const late = idleTimeout(() => tell(new Error(`It did not answer within ${OPENING} ms`)), OPENING);
+  connection.ready().catch(ignore).finally(() => clearTimeout(late));
   // Where nothing was started, nothing will be heard.
   void why.then((error) => {
     if (!error) return;
     connection.cancel();
     lane.abort(error);
   });
-  return { connection, kill: () => void (carriage.stop() as Promise<unknown>).catch(ignore), why };
+  return { connection, kill: () => void carrying.tell(() => carriage.stop() as Promise<unknown>).catch(ignore), why };
 }

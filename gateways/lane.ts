@@ -67,9 +67,13 @@ export class LaneEnd implements Lane {
  * Where a lane begins.
  *
  * @param lane Its end, somewhere else.
+ * @param tell Makes the calls to that; as they are, without it.
  * @returns What is written to it goes there.
  */
-export function laneTo(lane: Lane): WritableStream<Uint8Array> {
+export function laneTo(
+  lane: Lane,
+  tell: (call: () => unknown) => unknown = (call) => call(),
+): WritableStream<Uint8Array> {
   let seq = 0, under = 0;
   let room = (): void => {};
   let failure: { readonly error: unknown } | undefined;
@@ -90,9 +94,9 @@ export function laneTo(lane: Lane): WritableStream<Uint8Array> {
     async write(chunk) {
       while (under >= WINDOW && !failure) await new Promise<void>((resolve) => room = resolve);
       if (failure) throw failure.error;
-      said(chunk.length + OVERHEAD, lane.put(seq++, chunk));
+      said(chunk.length + OVERHEAD, tell(() => lane.put(seq++, chunk)));
     },
-    close: () => said(0, lane.end(seq++)),
-    abort: () => said(0, lane.end(seq++)),
+    close: () => said(0, tell(() => lane.end(seq++))),
+    abort: () => said(0, tell(() => lane.end(seq++))),
   });
 }

@@ -43,6 +43,8 @@ export class Call {
   sent = false;
   /** Whether the peer holds the result for us. */
   held = false;
+  /** Whether it does not hold the event loop. */
+  quiet = false;
   /** Whether an answer is expected or has come. */
   answered = false;
   /** What kept it from being sent, or why it was given up. Everything that is built upon it fails with it. */

@@ -21,6 +21,7 @@ import { complete } from "./pending.ts";
 import type { Receiver, References } from "./references.ts";
 import { joinStacks } from "./stacks.ts";
 import type { StreamPort } from "./streams.ts";
+import { Unneeded } from "./unneeded.ts";
 
 /** For how many calls of each so many milliseconds it is noted where they were issued, which costs as much as all the rest of a call. */
 const NOTED_SITES = 16;
@@ -68,12 +69,15 @@ export class Caller implements Operator, Receiver {
   /** The span of time that we are in, and for how many calls in it we noted where they were issued. */
   #span = 0;
   #noted = 0;
-  /** Calls whose held results nobody can ask for any more. */
-  #unneeded: number[] = [];
-  readonly #collected = new FinalizationRegistry<number>((id) => this.#drop(id));
+  readonly #unneeded: Unneeded;
+  /** How many calls are expected to be answered, or of this turn, that are not quiet. */
+  #loud = 0;
+  /** Whether calls that are issued are quiet: they do not count as awaited. Who says so holds the event loop as long as it sees fit. */
+  quiet = false;
 
   constructor(context: CallerContext) {
     this.#context = context;
+    this.#unneeded = new Unneeded(context);
     this.#holdings = new Holdings(context.link, this);
   }
 
@@ -152,12 +156,14 @@ export class Caller implements Operator, Receiver {
     }
     if (this.#noted++ < NOTED_SITES) call.site = new Error();
     this.#turn.push(call);
-    if (this.#waiting === 1) this.#context.busy(1);
+    call.quiet = this.quiet;
+    if (!call.quiet && ++this.#loud === 1) this.#context.busy(1);
     return call;
   }
 
-  get #waiting(): number {
-    return this.#calls.size + this.#turn.length;
+  /** A call is not expected to be answered any more. */
+  #ceased({ quiet }: Call): void {
+    if (!quiet && --this.#loud === 0) this.#context.busy(-1);
   }
 
   #writeBase(from: Base): void {
@@ -194,16 +200,16 @@ export class Caller implements Operator, Receiver {
       (call.large?.body ?? writer.bytes)[call.flagsAt] = (wanted ? call.reference ? WANT.REFERENCE : WANT.VALUE : 0) |
         (call.held ? WANT.HOLD : 0) | (failure ? WANT.NOTHING : 0);
       call.sent = true;
-      if (call.held) this.#collected.register(call, call.id);
+      if (call.held) this.#unneeded.watch(call);
       if (!wanted) {
         // What is built upon it is watched over, and takes it along.
         call.limit?.end();
+        this.#ceased(call);
         continue;
       }
       call.answered = true;
       this.#calls.add(call);
     }
-    if (this.#calls.size === 0) this.#context.busy(-1);
   }
 
   result(call: Call): Promise<unknown> {
@@ -219,7 +225,7 @@ export class Caller implements Operator, Receiver {
     }
     if (call.held) {
       call.held = false;
-      this.#drop(call.id);
+      this.#unneeded.add(call.id);
     }
     return call.promise;
   }
@@ -230,7 +236,7 @@ export class Caller implements Operator, Receiver {
     call.failure = { error: reason };
     if (this.#calls.get(call.id) === call) {
       this.#calls.delete(call.id);
-      if (this.#waiting === 0) this.#context.busy(-1);
+      this.#ceased(call);
     }
     if (call.sent || call.large && !call.chained) this.#recall(call, reason);
     call.reject(reason);
@@ -246,22 +252,6 @@ export class Caller implements Operator, Receiver {
       link.abandon(large);
       references.undo(carried);
     } else references.tell(MESSAGE.CANCEL, id, reason, () => undefined, large && [large]);
-  }
-
-  #drop(id: number): void {
-    if (this.#unneeded.push(id) > 1) return;
-    queueMicrotask(() => this.#context.link.afterAll(() => this.#sendUnneeded()));
-  }
-
-  #sendUnneeded(): void {
-    const { link, over } = this.#context;
-    const unneeded = this.#unneeded;
-    this.#unneeded = [];
-    if (over) return;
-    const start = link.begin(MESSAGE.DROP);
-    link.writer.varint(unneeded.length);
-    for (const id of unneeded) link.writer.varint(id);
-    link.commit(start);
   }
 
   /**
@@ -338,7 +328,7 @@ export class Caller implements Operator, Receiver {
       this.#asked = undefined;
     }
     this.#calls.delete(id);
-    if (this.#waiting === 0) this.#context.busy(-1);
+    this.#ceased(call);
     return { call, value, refused };
   }
 
@@ -381,7 +371,8 @@ export class Caller implements Operator, Receiver {
    */
   clear(makeError: () => DisconnectError, quiet: boolean): boolean {
     const calls = [...this.#calls.values(), ...this.#turn];
-    if (this.#waiting > 0) this.#context.busy(-1);
+    if (this.#loud > 0) this.#context.busy(-1);
+    this.#loud = 0;
     this.#calls.clear();
     this.#turn = [];
     this.#holdings.clear();
