@@ -7,7 +7,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import { inFolder } from "./support/folder.ts";
-import { canSeeLeaks, condition, descendants, noLeaks } from "./support/leaks.ts";
+import { canSeeLeaks, condition, descendants, isAlive, noLeaks } from "./support/leaks.ts";
 import { runtime, testEachRuntime } from "./support/runtimes.ts";
 import type { Runtime } from "./support/runtimes.ts";
 
@@ -15,12 +15,12 @@ const CONFIG = fromFileUrl(new URL("../deno.json", import.meta.url));
 const MIB = 1 << 20;
 
 /** Starts an example with its output piped. */
-function start(cwd: string, example: string, ...args: string[]): Deno.ChildProcess {
+function start(cwd: string, example: string, args: readonly string[], env: Record<string, string> = {}) {
   const path = fromFileUrl(new URL(`../examples/gateways/${example}`, import.meta.url));
   return new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", "--config", CONFIG, path, ...args],
     cwd,
-    env: { NO_COLOR: "1" },
+    env: { NO_COLOR: "1", ...env },
     stdout: "piped",
     stderr: "piped",
   }).spawn();
@@ -38,7 +38,7 @@ async function end(child: Deno.ChildProcess): Promise<Ended> {
 }
 
 async function run(cwd: string, example: string, ...args: string[]): Promise<string> {
-  const { code, stdout, stderr } = await end(start(cwd, example, ...args));
+  const { code, stdout, stderr } = await end(start(cwd, example, [...args]));
   assertEquals(code, 0, stderr);
   return stdout;
 }
@@ -78,16 +78,16 @@ await testEachRuntime(
 Deno.test(
   "the file server says what it cannot do, and leaves no half files",
   inFolder(async (folder) => {
-    const { code, stderr } = await end(start(folder, "file_server.ts", "popen", "list", "/does/not/exist"));
+    const { code, stderr } = await end(start(folder, "file_server.ts", ["popen", "list", "/does/not/exist"]));
     assertEquals(code, 1);
     assertMatch(stderr, /^ENOENT: no such file or directory/);
     await Deno.mkdir(join(folder, "inner"));
     await Deno.writeTextFile(join(folder, "here"), "text");
     // A folder cannot be replaced by a file.
-    const put = await end(start(folder, "file_server.ts", "popen", "put", "here", "inner"));
+    const put = await end(start(folder, "file_server.ts", ["popen", "put", "here", "inner"]));
     assertEquals(put.code, 1, put.stderr);
     assertEquals([...Deno.readDirSync(folder)].map(({ name }) => name).sort(), ["here", "inner"]);
-    assertEquals((await end(start(folder, "file_server.ts", "popen", "get", "here"))).code, 2);
+    assertEquals((await end(start(folder, "file_server.ts", ["popen", "get", "here"]))).code, 2);
   }),
 );
 
@@ -97,7 +97,7 @@ Deno.test({
   fn: inFolder(async (folder) => {
     /** The most memory that any process of a run had, in bytes. */
     const peak = async (...args: string[]): Promise<number> => {
-      const child = start(folder, "file_server.ts", "popen", ...args);
+      const child = start(folder, "file_server.ts", ["popen", ...args]);
       let most = 0, over = false;
       const ended = end(child).finally(() => over = true);
       await condition(
@@ -142,15 +142,16 @@ async function makeProject(folder: string): Promise<void> {
       Deno.test({ name: "not now", ignore: true, fn() {} });`,
     "tests/fails_test.ts": `Deno.test("fails & says <why>", () => { throw new RangeError("two < one & three"); });`,
     "tests/broken_test.ts": `throw new Error("does not load");`,
-    // The first interpreter that gets it is killed by it.
+    // The first interpreter that gets it is killed by it, and it would not end by itself then.
     "tests/deadly_test.ts": `
-      Deno.test("survives", () => {
+      Deno.test("survives", async () => {
         try {
-          Deno.mkdirSync(${JSON.stringify(join(folder, "was_here"))});
+          Deno.writeTextFileSync(${JSON.stringify(join(folder, "was_here"))}, String(Deno.pid), { createNew: true });
         } catch {
           return;
         }
         Deno.kill(Deno.ppid, "SIGKILL");
+        await new Promise((resolve) => setTimeout(resolve, 600_000));
       });`,
     "node_modules/other/other_test.ts": `Deno.test("not of this project", () => {});`,
     ".hidden/hidden_test.ts": `Deno.test("hidden", () => {});`,
@@ -168,7 +169,16 @@ Deno.test(
     await makeProject(folder);
     const old = await runtime("deno", "2.0");
     const on = ["popen//runtime=deno", specOf(old), "popen//runtime=deno"].flatMap((spec) => ["--on", spec]);
-    const ended = await end(start(folder, "test_runner.ts", ...on, "--junit", "report.xml"));
+    const temporary = join(folder, ".tmp");
+    await Deno.mkdir(temporary);
+    const ended = await end(start(folder, "test_runner.ts", ["--junit", "report.xml", ...on], { TMPDIR: temporary }));
+    const pid = Number(await Deno.readTextFile(join(folder, "was_here")));
+    try {
+      await condition(() => !isAlive(pid), "what the killed one ran has ended with it", 30_000);
+    } finally {
+      if (isAlive(pid)) Deno.kill(pid, "SIGKILL");
+    }
+    assertEquals([...Deno.readDirSync(temporary)].map(({ name }) => name), [], "no copy is left");
     assertEquals(ended.code, 1, ended.stderr);
     assertMatch(ended.stdout, /^ok tests\/sum_test\.ts \(2 passed, 0 failed/m);
     assertMatch(ended.stdout, /^ok tests\/deadly_test\.ts \(1 passed/m);
@@ -193,7 +203,7 @@ Deno.test(
     await makeProject(folder);
     const stdout = await run(folder, "test_runner.ts", "tests/sum_test.ts");
     assertMatch(stdout, /\nok \| 2 passed \| 0 failed \| 1 ignored \(.* s on 2 interpreters\)\n$/);
-    const wrong = await end(start(folder, "test_runner.ts", "--on", "popen//runtime=node", "tests/"));
+    const wrong = await end(start(folder, "test_runner.ts", ["--on", "popen//runtime=node", "tests/"]));
     assertEquals(wrong.code, 1);
     assertStringIncludes(wrong.stderr, "pass runtime=deno");
   }),
