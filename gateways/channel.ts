@@ -8,7 +8,7 @@ import { LONGEST_TIMER } from "../runtime/waiting.ts";
 import { ownClasses } from "../session/definitions.ts";
 import { ref } from "../session/handling.ts";
 import type { Reference, Remote } from "../session/types.ts";
-import type { Offer } from "./channel_core.ts";
+import type { Offer, Peer } from "./channel_core.ts";
 import { ChannelCore } from "./channel_core.ts";
 import type { ChannelFile } from "./channel_streams.ts";
 import { openFile, readableOf, writableOf } from "./channel_streams.ts";
@@ -46,8 +46,8 @@ export let refuseClose: (channel: Channel, reason: string | undefined) => void;
 /** Names a channel. */
 export let nameChannel: (channel: Channel, id: string) => void;
 
-/** Channels that nobody refers to any more are closed. */
-const collected = new FinalizationRegistry<ChannelCore>((core) => core.close());
+/** Channels that nobody refers to any more are closed, unless it is only that they went elsewhere. */
+const collected = new FinalizationRegistry<ChannelCore>((core) => core.isMoved || core.close());
 let last = 0;
 
 /**
@@ -223,7 +223,8 @@ export class Channel implements AsyncIterable<unknown>, AsyncDisposable {
    */
   static acrossEncode(channel: Channel): { readonly offer: Reference<Offer> } {
     channel.#check();
-    return { offer: ref(channel.#core.face as Offer) };
+    // Which keeps it until whoever gets that has become the other end, or is gone.
+    return { offer: ref({ attach: (peer: Peer) => channel.#core.attach(peer as unknown as Remote<Peer>) }) };
   }
 
   /**

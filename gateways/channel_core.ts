@@ -79,7 +79,7 @@ export class ChannelCore {
   /** Keeps the public face while something needs it that only we know of. */
   holder: object | undefined;
   /** What the peer calls. */
-  readonly face: Peer & Offer = new Face(this);
+  readonly face: Peer = new Face(this);
   /** How many things keep the process alive until the channel ends: those that wait, and a callback. */
   #needs = 0;
   /** Whether this end was passed on. */
@@ -140,6 +140,8 @@ export class ChannelCore {
   accept(offer: Remote<Offer>): void {
     const attachment = attachmentOf(offer);
     const peer = attachment.quietly(() => keep(offer.attach(ref(this.face) as unknown as Peer)));
+    // Or the end over there would be kept until our collector comes by.
+    release(offer);
     this.bind(peer as unknown as Peer, attachment);
   }
 
@@ -334,7 +336,7 @@ async function pipe(from: ChannelCore, to: ChannelCore): Promise<void> {
 }
 
 /** What the other end may call. */
-class Face implements Peer, Offer {
+class Face implements Peer {
   readonly #core: ChannelCore;
 
   constructor(core: ChannelCore) {
@@ -352,9 +354,5 @@ class Face implements Peer, Offer {
 
   end(seq: number, whole: boolean, failure?: { readonly error: unknown }): void {
     this.#core.last(seq, whole, failure);
-  }
-
-  attach(peer: Peer): unknown {
-    return this.#core.attach(peer as unknown as Remote<Peer>);
   }
 }

@@ -343,3 +343,42 @@ Deno.test(
     assertEquals(await name, "EndOfChannelError");
   }),
 );
+
+Deno.test(
+  "a channel that was passed on stays open when nobody refers to it here any more",
+  inGroup(async (group) => {
+    const gateways = await group.makeGateways(["popen", "popen"]);
+    const [left, right] = gateways.map((gateway) =>
+      gateway.remoteExec(`
+        const it = await channel.receive();
+        await channel.send("got it");
+        await it.send(await channel.receive());
+        await channel.send(await it.receive());
+        await channel.receive();
+      `)
+    );
+    let collected = false;
+    const registry = new FinalizationRegistry(() => collected = true);
+    await (async () => {
+      const between = gateways[0]!.newChannel();
+      registry.register(between, undefined);
+      for (const channel of [left!, right!]) {
+        await channel.send(between);
+        assertEquals(await channel.receive(SOON), "got it");
+      }
+    })();
+    await condition(
+      async () => {
+        await collectGarbage();
+        return collected;
+      },
+      "it is collected",
+      25_000,
+    );
+    await left!.send("from left");
+    await right!.send("from right");
+    assertEquals([await left!.receive(SOON), await right!.receive(SOON)], ["from right", "from left"]);
+    left!.close();
+    right!.close();
+  }),
+);
