@@ -35,9 +35,10 @@ export const COMMON_HELP = `  --runtime NAME      deno, node, bun or the path of
 
 /** The last part of each of their help texts. */
 export const EXIT_HELP = `Results go to stdout, those of --ssh first, then --tcp, --unix, --command and
---local, each in their order; what the far side prints goes to stderr. Exit code: 0 when all went well, 1 when a target failed, 2 when the
-command line is wrong, 130 after Ctrl-C (143 after SIGTERM), which cancels what
-runs over there and waits for it; a second one kills.
+--local, each in their order; what the far side prints goes to stderr. Exit code:
+0 when all went well, 1 when a target failed, 2 when the command line is wrong,
+130 after Ctrl-C (143 after SIGTERM), which cancels what runs over there and waits
+for it; a second one kills.
 `;
 
 /** How targets are visited, and results printed. */
