@@ -218,7 +218,7 @@ onBothEnds("such names as names of classes find none", async (peer) => {
             writeValue(w, { polluted: 1 });
           },
         });
-        assert(/^Cannot (?:run this|find|receive)|is not available/.test(message), `${text}: ${message}`);
+        assert(/^Cannot (?:run this|take class|find|receive)|is not available/.test(message), `${text}: ${message}`);
       }
     }
   }

@@ -8,7 +8,8 @@
  * @module
  */
 
-import { Connection } from "../../mod.ts";
+import { setTimeout as wait } from "node:timers/promises";
+import { Connection, getCallSignal } from "../../mod.ts";
 import type { Visitor } from "./page.ts";
 
 /** How often the load is told, in milliseconds. */
@@ -20,11 +21,12 @@ let visitors = 0;
 export const machine = {
   /** The name of this machine. */
   name: (): string => Deno.hostname(),
-  /** How many processes wanted to run during the last minute, now and from then on. */
+  /** How many processes wanted to run during the last minute, now and from then on, until the page is gone. */
   async *load(): AsyncGenerator<number> {
-    for (;;) {
+    const signal = getCallSignal();
+    while (!signal.aborted) {
       yield Deno.loadavg()[0]!;
-      await new Promise((resolve) => setTimeout(resolve, EVERY));
+      await wait(EVERY, undefined, { signal }).catch(() => {});
     }
   },
 };
