@@ -109,15 +109,17 @@ async function failedPromises(conn: Connection): Promise<void> {
 }
 
 async function errors(conn: Connection): Promise<void> {
-  const thrown = await assertRejects(
-    () =>
-      conn.call(() => {
-        throw Object.assign(new TypeError("as such", { cause: new RangeError("deeper") }), { code: "E_SUCH" }); // thrown here
-      }),
-    TypeError,
-    "as such",
-  );
-  assertEquals((thrown as TypeError & { code?: string }).code, "E_SUCH");
+  let thrown: unknown;
+  try {
+    // With nothing between the call and who awaits it: an engine that finds two that wait for a promise names neither.
+    await conn.call(() => {
+      throw Object.assign(new TypeError("as such", { cause: new RangeError("deeper") }), { code: "E_SUCH" }); // thrown here
+    });
+  } catch (error) {
+    thrown = error;
+  }
+  assertInstanceOf(thrown, TypeError);
+  assertEquals([thrown.message, (thrown as TypeError & { code?: string }).code], ["as such", "E_SUCH"]);
   assertInstanceOf(thrown.cause, RangeError);
   const [local, remote] = thrown.stack!.split(/^Below lines obtained from host ".*", process \d+$/m);
   assert(remote !== undefined, thrown.stack);
