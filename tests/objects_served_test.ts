@@ -120,11 +120,13 @@ await testEachPlace("a chain takes one round trip", async (options) => {
   await counter.remote.untilListening();
   const { face } = counter.remote;
   await face.count;
-  const before = p.connection.status();
-  assertEquals(await face.add(1).add(2).list().items[0]!, 1);
-  const after = p.connection.status();
-  const received = after.messagesReceived - before.messagesReceived;
-  assert(received <= 2, `one answer, and maybe a word of its other thread, are ${received} messages`);
+  const received = async (): Promise<number> => {
+    const before = p.connection.status();
+    assertEquals(await face.add(1).add(2).list().items[0]!, 1);
+    return p.connection.status().messagesReceived - before.messagesReceived;
+  };
+  // One answer. The word that a process has another thread may come meanwhile, once.
+  assertEquals(Math.min(await received(), await received()), 1);
   await set(face, "stop", true);
 });
 

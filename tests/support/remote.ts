@@ -88,6 +88,17 @@ export async function onRemote(
   await check.finish();
 }
 
+/**
+ * Makes the first call of a connection, and waits until the remote end has said that a thread beside its own speaks for it: until then it might be busy,
+ * and one message more is to come than those that are asked for.
+ */
+export async function untilSeconded(conn: Connection): Promise<void> {
+  await conn.ready();
+  const { messagesReceived } = conn.status();
+  await conn.call(() => 1);
+  await condition(() => conn.status().messagesReceived > messagesReceived + 1, "its other thread is there");
+}
+
 /** The process of the remote end. */
 export async function remotePid(conn: Connection): Promise<number> {
   return await conn.execute<number>("globalThis.Deno?.pid ?? process.pid");
